@@ -1,0 +1,1 @@
+//! Emulates Amazon Rekognition Face Liveness over HTTP.
