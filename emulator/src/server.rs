@@ -174,6 +174,9 @@ enum BodyError {
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(BodyError::TooLarge);
+    }
     let read = Limited::new(body, MAX_BODY).collect();
     match tokio::time::timeout(BODY_READ_TIMEOUT, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
