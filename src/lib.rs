@@ -1,1 +1,43 @@
-//! The face liveness gateway.
+//! The face liveness gateway: a gRPC service that creates Amazon Rekognition
+//! Face Liveness sessions for callers without AWS credentials.
+//!
+//! Data flows one way: [`server`] → [`inbound`] → [`service`] → [`upstream`] →
+//! AWS. `upstream` knows nothing of gRPC, `inbound` nothing of AWS.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`args`] | the command line |
+//! | [`config`] | flags, variables and file become one checked [`Config`](config::Config) |
+//! | [`gateway`] | assembly: the stack of layers, start and shutdown |
+//! | [`server`] | connections: acceptor, workers, HTTP/2 |
+//! | [`services`] | the services on the port, and reflection of them |
+//! | [`inbound`] | what every incoming RPC crosses |
+//! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
+//! | [`session`], [`region`] | the domain |
+//! | [`upstream`] | what every session crosses on its way to AWS |
+//! | [`refusal`] | every reason to say no, and its gRPC status |
+//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`dev`], [`healthcheck`] | the commands of these names |
+
+pub mod args;
+pub mod config;
+pub mod dev;
+pub mod gateway;
+mod health;
+pub mod healthcheck;
+mod inbound;
+pub mod refusal;
+pub mod region;
+mod server;
+mod service;
+mod services;
+pub mod session;
+pub mod shutdown;
+pub mod telemetry;
+pub mod upstream;
+
+pub use server::Drained;
+
+/// The version of the gateway, with the source revision if the build knew it
+/// (variable `SOURCE_REVISION`).
+pub const VERSION: &str = env!("GATEWAY_VERSION");

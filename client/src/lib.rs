@@ -35,6 +35,10 @@
     unused_qualifications,
     reason = "generated code"
 )]
+#[cfg_attr(
+    feature = "server",
+    expect(clippy::allow_attributes, reason = "generated code")
+)]
 pub mod v1 {
     include!("generated/faceliveness.v1.rs");
 

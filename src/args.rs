@@ -1,0 +1,130 @@
+//! The command line of `face-liveness-gateway`.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+use crate::config::{Flags, Mistake};
+use crate::{VERSION, dev, healthcheck};
+
+/// A gRPC gateway to Amazon Rekognition's CreateFaceLivenessSession.
+#[derive(Debug, Parser)]
+#[command(name = "face-liveness-gateway", version = VERSION, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve in production: needs AWS credentials and a region with Face Liveness
+    ///
+    /// Each flag is also a variable (--listen is FACE_LIVENESS_LISTEN) and a key of the
+    /// configuration file (listen). Flags win over variables, variables over the file. The
+    /// file and the variables can set more; check-config lists all of it.
+    Serve(Flags),
+    /// Try it out: plaintext on loopback, an embedded emulator instead of AWS
+    Dev(dev::Flags),
+    /// Print the configuration in force and where each value comes from, or every
+    /// mistake in it (exit status 64)
+    CheckConfig(Flags),
+    /// Ask a gateway whether it serves; for containers
+    ///
+    /// Exit status: 0 serving, 1 wrong arguments, 2 no connection, 3 the call failed,
+    /// 4 not serving.
+    Healthcheck(healthcheck::Flags),
+}
+
+impl Args {
+    /// Parses a command line. Unknown flags are mistakes like any other of the
+    /// configuration, to be told together with them.
+    ///
+    /// # Errors
+    /// Whatever else is wrong, and requests for help or the version.
+    pub fn parse_leniently(
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Self, Vec<Mistake>), clap::Error> {
+        let mut args: Vec<OsString> = args.into_iter().collect();
+        let mut mistakes = Vec::new();
+        loop {
+            let error = match Self::try_parse_from(&args) {
+                Ok(parsed) => return Ok((parsed, mistakes)),
+                Err(error) => error,
+            };
+            let Some(unknown) = unknown_flag(&error) else {
+                return Err(error);
+            };
+            let Some(at) = args.iter().position(|arg| names(arg, &unknown)) else {
+                return Err(error);
+            };
+            mistakes.push(Mistake {
+                place: unknown,
+                problem: hint(&error),
+            });
+            let value = usize::from(args.get(at + 1).is_some_and(|next| !is_flag(next)));
+            args.drain(at..=at + value);
+        }
+    }
+}
+
+fn unknown_flag(error: &clap::Error) -> Option<String> {
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(name))) if name.starts_with('-') => {
+            Some(name.clone())
+        }
+        _ => None,
+    }
+}
+
+fn hint(error: &clap::Error) -> String {
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(similar)) => format!("unknown flag; did you mean {similar}?"),
+        _ => "unknown flag; --help lists those that there are".to_owned(),
+    }
+}
+
+/// Whether `arg` is the flag `name`, with or without a value behind `=`.
+fn names(arg: &OsStr, name: &str) -> bool {
+    arg.to_str()
+        .is_some_and(|arg| arg.split('=').next() == Some(name))
+}
+
+fn is_flag(arg: &OsStr) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> (Args, Vec<Mistake>) {
+        let words = line.split_whitespace().map(OsString::from);
+        Args::parse_leniently(words).unwrap()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_unknown_flag_is_told_and_the_rest_is_still_read() {
+        let (args, mistakes) =
+            parse("gateway serve --lisen 1.2.3.4:5 --bogus=x --region eu-west-1 --debug");
+        let places: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| mistake.place.as_str())
+            .collect();
+        assert_eq!(places, ["--lisen", "--bogus"]);
+        assert_eq!(mistakes[0].problem, "unknown flag; did you mean --listen?");
+        let Command::Serve(flags) = args.command else {
+            panic!("not serve")
+        };
+        assert_eq!(flags.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(flags.debug.as_deref(), Some("true"));
+    }
+}

@@ -1,0 +1,299 @@
+//! The sources of settings, laid over one another: flags over variables over
+//! the file over the defaults.
+//!
+//! Every mistake is found in one pass: a value that does not fit is noted with
+//! its place and taken out of its layer, and the rest is read again, which
+//! brings up the next one (or the value beneath it).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::providers::Serialized;
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::flags::Flags;
+use super::settings::Settings;
+use super::{Mistake, Variables};
+
+/// What the variables of the gateway begin with.
+const PREFIX: &str = "FACE_LIVENESS_";
+
+/// Where a value came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Source {
+    Flag,
+    Variable,
+    File(PathBuf),
+    Default,
+}
+
+impl Source {
+    /// The place of `key` in this source, as a user would look for it.
+    pub(crate) fn place(&self, key: &str) -> String {
+        match self {
+            Self::Flag => format!("--{}", key.replace('_', "-")),
+            Self::Variable => variable(key),
+            Self::File(path) => format!("{}: {key}", path.display()),
+            Self::Default => format!("default of {key}"),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Variable => f.write_str("variable"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// The name of the variable that sets `key`.
+pub(crate) fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// The values of one source.
+#[derive(Clone, Debug)]
+struct Layer {
+    source: Source,
+    values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.to_string())
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// All sources, the strongest first. The defaults lie beneath them.
+#[derive(Debug)]
+pub(crate) struct Layers(Vec<Layer>);
+
+impl Layers {
+    /// Reads the sources. What cannot be read, and variables that set nothing,
+    /// are added to `mistakes`.
+    pub(crate) fn read(flags: &Flags, variables: &Variables, mistakes: &mut Vec<Mistake>) -> Self {
+        let mut layers = vec![
+            Layer {
+                source: Source::Flag,
+                values: as_dict(flags),
+            },
+            Layer {
+                source: Source::Variable,
+                values: from_variables(variables, mistakes),
+            },
+        ];
+        let file = flags
+            .config
+            .clone()
+            .map(|path| (path, "--config".to_owned()))
+            .or_else(|| {
+                let name = variable("config");
+                variables.get(&name).map(|path| (PathBuf::from(path), name))
+            });
+        if let Some((path, place)) = file {
+            match from_file(&path) {
+                Ok(values) => layers.push(Layer {
+                    source: Source::File(path),
+                    values,
+                }),
+                Err(problem) => mistakes.push(Mistake { place, problem }),
+            }
+        }
+        Self(layers)
+    }
+
+    /// The strongest source that sets `key` (dotted).
+    pub(crate) fn source(&self, key: &str) -> Source {
+        // A list comes from one source as a whole.
+        let key = key.split('[').next().unwrap_or(key);
+        self.0
+            .iter()
+            .find(|layer| Value::from(layer.values.clone()).find(key).is_some())
+            .map_or(Source::Default, |layer| layer.source.clone())
+    }
+
+    /// The settings in force; values that do not fit are added to `mistakes`.
+    pub(crate) fn settings(mut self, mistakes: &mut Vec<Mistake>) -> (Settings, Self) {
+        let whole = Self(self.0.clone());
+        loop {
+            let error = match self.figment().extract_lossy::<Settings>() {
+                Ok(settings) => return (settings, whole),
+                Err(error) => error,
+            };
+            let Some(source) = self.remove(&error.path) else {
+                mistakes.push(Mistake {
+                    place: "configuration".to_owned(),
+                    problem: error.to_string(),
+                });
+                return (Settings::default(), whole);
+            };
+            mistakes.push(Mistake {
+                place: source.place(&dotted(&error.path)),
+                problem: problem(&error.kind),
+            });
+        }
+    }
+
+    fn figment(&self) -> Figment {
+        let defaults = Figment::from(Serialized::defaults(Settings::default()));
+        self.0
+            .iter()
+            .rev()
+            .fold(defaults, |below, layer| below.merge(layer))
+    }
+
+    /// Removes the value at `path` from the strongest layer that has it.
+    fn remove(&mut self, path: &[String]) -> Option<Source> {
+        self.0
+            .iter_mut()
+            .find_map(|layer| remove(&mut layer.values, path).then(|| layer.source.clone()))
+    }
+}
+
+/// `regions.1.name` is written `regions[1].name`.
+fn dotted(path: &[String]) -> String {
+    let mut key = String::new();
+    for part in path {
+        if part.parse::<usize>().is_ok() {
+            key.push_str(&format!("[{part}]"));
+        } else {
+            if !key.is_empty() {
+                key.push('.');
+            }
+            key.push_str(part);
+        }
+    }
+    key
+}
+
+/// What is wrong, in the user's words; the place is told apart from it.
+fn problem(kind: &figment::error::Kind) -> String {
+    match kind {
+        figment::error::Kind::UnknownField(_, known) => {
+            format!("unknown key; the keys here are {}", known.join(", "))
+        }
+        kind => kind.to_string(),
+    }
+}
+
+fn remove(values: &mut Dict, path: &[String]) -> bool {
+    match path {
+        [] => false,
+        [key] => values.remove(key).is_some(),
+        [key, rest @ ..] => values
+            .get_mut(key)
+            .is_some_and(|value| remove_below(value, rest)),
+    }
+}
+
+fn remove_below(value: &mut Value, path: &[String]) -> bool {
+    match value {
+        Value::Dict(_, values) => remove(values, path),
+        Value::Array(_, items) => {
+            let item = path
+                .first()
+                .and_then(|index| items.get_mut(index.parse::<usize>().ok()?));
+            match (item, path) {
+                // The places of the others must stay as they are.
+                (Some(item), [_]) => {
+                    *item = Value::from(Dict::new());
+                    true
+                }
+                (Some(item), [_, rest @ ..]) => remove_below(item, rest),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn as_dict(flags: &Flags) -> Dict {
+    match Value::serialize(flags) {
+        Ok(Value::Dict(_, values)) => values,
+        _ => Dict::new(),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Dict, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    toml::from_str(&text).map_err(|error| format!("{} is not TOML: {error}", path.display()))
+}
+
+fn from_variables(variables: &Variables, mistakes: &mut Vec<Mistake>) -> Dict {
+    let keys = settable_keys();
+    let mut values = Dict::new();
+    for (name, text) in variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        if name == &variable("config") || is_service_link(rest) {
+            continue;
+        }
+        match keys.iter().find(|key| &variable(key) == name) {
+            Some(key) => insert(&mut values, key, text),
+            None => mistakes.push(Mistake {
+                place: name.clone(),
+                problem: "unknown variable; `check-config` lists what can be set".to_owned(),
+            }),
+        }
+    }
+    values
+}
+
+/// Kubernetes sets such variables in every pod for a service that is called
+/// `face-liveness` or `face-liveness-…`; they are nobody's configuration.
+fn is_service_link(rest: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let link = format!("_{rest}");
+    link.ends_with("_SERVICE_HOST")
+        || link.contains("_SERVICE_PORT")
+        || link.ends_with("_PORT")
+        || link
+            .rsplit_once("_PORT_")
+            .is_some_and(|(_, port)| port.split('_').next().is_some_and(is_number))
+}
+
+fn insert(values: &mut Dict, key: &str, text: &str) {
+    match key.split_once('.') {
+        None => {
+            values.insert(key.to_owned(), Value::from(text));
+        }
+        Some((table, key)) => {
+            let below = values
+                .entry(table.to_owned())
+                .or_insert_with(|| Value::from(Dict::new()));
+            if let Value::Dict(_, below) = below {
+                insert(below, key, text);
+            }
+        }
+    }
+}
+
+/// Every key that a variable can set: all but those in lists.
+pub(crate) fn settable_keys() -> Vec<String> {
+    let mut keys = Vec::new();
+    if let Ok(Value::Dict(_, values)) = Value::serialize(Settings::default()) {
+        collect_keys("", &values, &mut keys);
+    }
+    keys
+}
+
+fn collect_keys(above: &str, values: &Dict, keys: &mut Vec<String>) {
+    for (key, value) in values {
+        match value {
+            Value::Dict(_, below) => collect_keys(&format!("{above}{key}."), below, keys),
+            Value::Array(..) => {}
+            _ => keys.push(format!("{above}{key}")),
+        }
+    }
+}

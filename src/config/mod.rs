@@ -1,0 +1,177 @@
+//! The configuration: flags over `FACE_LIVENESS_*` variables over a TOML file
+//! over defaults, checked as a whole before anything is started.
+
+mod check;
+mod flags;
+mod layers;
+mod report;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use url::Url;
+
+use crate::region::Region;
+
+pub use check::CaBundle;
+pub use flags::Flags;
+pub use report::Effective;
+pub(crate) use settings::{DEFAULT_PORT, Settings};
+pub use settings::{LogFormat, ServerSettings};
+
+/// The environment, as one snapshot.
+pub type Variables = BTreeMap<String, String>;
+
+/// A configuration in which every value is known to be good.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// The regions served. Never empty; the first is the default.
+    pub regions: Vec<RegionConfig>,
+    /// How AWS is called.
+    pub aws: AwsConfig,
+    /// Bounds and waits of the gRPC server.
+    pub server: ServerSettings,
+    /// How the log is written.
+    pub log: LogConfig,
+}
+
+/// A region to serve.
+#[derive(Clone, Debug)]
+pub struct RegionConfig {
+    /// The region.
+    pub region: Region,
+    /// Where its Amazon Rekognition is, if not where AWS says.
+    pub endpoint_url: Option<Url>,
+}
+
+/// How AWS is called.
+#[derive(Clone, Debug)]
+pub struct AwsConfig {
+    /// Who the gateway is to AWS.
+    pub identity: AwsIdentity,
+    /// How AWS's certificate is verified.
+    pub trust: Trust,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long one attempt may wait for the answer.
+    pub read_timeout: Duration,
+}
+
+/// Who the gateway is to AWS.
+#[derive(Clone, Debug)]
+pub enum AwsIdentity {
+    /// What AWS's default credential chain finds, in this profile if one is named.
+    DefaultChain {
+        /// The profile of AWS's configuration files.
+        profile: Option<String>,
+    },
+    /// These credentials.
+    Static(Credentials),
+    /// Nobody: requests are sent unsigned.
+    Anonymous,
+}
+
+/// Which certificates of AWS are believed.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Those that the system's certificate authorities signed.
+    System,
+    /// Those that these authorities signed.
+    Bundle(CaBundle),
+    /// Any. For tests only.
+    Anything,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug)]
+pub struct LogConfig {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// Whether the gateway's own debug lines are written.
+    pub debug: bool,
+}
+
+/// Something wrong in the configuration, and where.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Mistake {
+    /// A flag, a variable, or a file and its key.
+    pub place: String,
+    /// What is wrong there, and what would be right.
+    pub problem: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// Everything that is wrong in the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// The mistakes, ordered by place; at least one.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Mistake] {
+        &self.0
+    }
+}
+
+impl From<Vec<Mistake>> for Mistakes {
+    fn from(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort();
+        mistakes.dedup();
+        Self(mistakes)
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => writeln!(f, "the configuration has a mistake:")?,
+            count => writeln!(f, "the configuration has {count} mistakes:")?,
+        }
+        self.0
+            .iter()
+            .try_for_each(|mistake| writeln!(f, "  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Reads and checks the whole configuration. `earlier` are mistakes that were
+/// found before, in the command line itself.
+///
+/// A region that no source names is asked of AWS's default chain, which may
+/// take a moment on a machine of AWS's.
+///
+/// # Errors
+/// All mistakes at once.
+pub async fn load(
+    flags: &Flags,
+    variables: &Variables,
+    earlier: Vec<Mistake>,
+) -> Result<(Config, Effective), Mistakes> {
+    let mut mistakes = earlier;
+    let layers = layers::Layers::read(flags, variables, &mut mistakes);
+    let (settings, layers) = layers.settings(&mut mistakes);
+    let found_region = check::region_of_aws(&settings).await;
+    let config = check::Check::new(&layers, &mut mistakes).config(
+        &settings,
+        found_region.clone(),
+        variables,
+    );
+    match config {
+        Some(config) if mistakes.is_empty() => {
+            Ok((config, Effective::new(settings, layers, found_region)))
+        }
+        _ => Err(mistakes.into()),
+    }
+}

@@ -1,0 +1,157 @@
+//! What can be set, with its defaults: the shape of the configuration file.
+//!
+//! Every key that is not in a list can also be set by a variable
+//! (`server.drain_delay` by `FACE_LIVENESS_SERVER_DRAIN_DELAY`), the top-level
+//! ones by a flag as well (see [`Flags`](super::Flags)).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The port that gRPC examples use by convention.
+pub(crate) const DEFAULT_PORT: u16 = 50051;
+
+/// The SDK's own default: three TCP connect attempts' worth of lost packets.
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
+
+/// A create answers within a second; at five, a lost answer can still be
+/// retried twice within the longest deadline. The SDK itself would wait forever.
+const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The whole configuration as it can be written down. `Config` is what becomes
+/// of it once every value is known to be good.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) region: Option<String>,
+    pub(crate) allow_unlisted_region: bool,
+    pub(crate) profile: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
+    pub(crate) no_sign_request: bool,
+    pub(crate) no_verify_ssl: bool,
+    pub(crate) ca_bundle: Option<PathBuf>,
+    #[serde(with = "humantime_serde")]
+    pub(crate) connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) read_timeout: Duration,
+    pub(crate) log_format: LogFormat,
+    pub(crate) debug: bool,
+    pub(crate) server: ServerSettings,
+    pub(crate) regions: Vec<RegionSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+            region: None,
+            allow_unlisted_region: false,
+            profile: None,
+            endpoint_url: None,
+            no_sign_request: false,
+            no_verify_ssl: false,
+            ca_bundle: None,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            read_timeout: DEFAULT_READ_TIMEOUT,
+            log_format: LogFormat::Text,
+            debug: false,
+            server: ServerSettings::default(),
+            regions: Vec::new(),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people: coloured on a terminal.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// One of several regions to serve (`[[regions]]`).
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RegionSettings {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) endpoint_url: Option<String>,
+}
+
+/// Bounds and waits of the gRPC server (`[server]`).
+///
+/// Durations are above zero except `drain_delay`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Threads that serve connections; 0 means one a core.
+    pub workers: usize,
+    /// Calls in flight at once, over all connections; more are shed.
+    pub max_in_flight: usize,
+    /// Open connections; more wait in the kernel's accept queue.
+    pub max_connections: usize,
+    /// Calls in flight at once on one connection.
+    pub max_concurrent_streams: u32,
+    /// Bytes of one request's metadata, uncompressed.
+    pub max_header_bytes: u32,
+    /// The longest deadline of a call; a longer one, or none, counts as this.
+    #[serde(with = "humantime_serde")]
+    pub max_deadline: Duration,
+    /// How long a new connection may take to begin to speak HTTP/2.
+    #[serde(with = "humantime_serde")]
+    pub handshake_timeout: Duration,
+    /// How often an idle connection is asked whether its peer is alive.
+    #[serde(with = "humantime_serde")]
+    pub keepalive_interval: Duration,
+    /// How long the peer has for the answer.
+    #[serde(with = "humantime_serde")]
+    pub keepalive_timeout: Duration,
+    /// At shutdown: how long to go on serving while load balancers take notice.
+    #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
+    /// At shutdown, after that: how long calls in flight have to finish.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            workers: 0,
+            // At 25 creates a second and 30 s of patience, 750 calls can wait
+            // in good faith; more would only wait to be refused.
+            max_in_flight: 1024,
+            // A connection costs some 40 KiB: this many are 400 MiB.
+            max_connections: 10_000,
+            // hyper's own default, against rapid resets.
+            max_concurrent_streams: 200,
+            // gRPC's recommended limit for metadata is 8 KiB.
+            max_header_bytes: 16 * 1024,
+            // Beyond half a minute nobody waits in front of a camera.
+            max_deadline: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            // Below the 350 s after which AWS's load balancers forget a flow.
+            keepalive_interval: Duration::from_secs(60),
+            keepalive_timeout: Duration::from_secs(20),
+            // Together below Kubernetes' 30 s before it kills.
+            drain_delay: Duration::from_secs(5),
+            shutdown_grace: Duration::from_secs(20),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// How many workers serve connections.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}

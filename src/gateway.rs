@@ -1,0 +1,208 @@
+//! Assembly: a [`Config`] becomes a [`Gateway`] that is bound to its port, which
+//! runs until it is told to shut down.
+
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use face_liveness_client::v1::FILE_DESCRIPTOR_SET;
+use http::Response;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::{LayerExt as _, Routes};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthService;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+
+use crate::config::Config;
+use crate::health::Health;
+use crate::inbound::{
+    Admission, AdmissionLayer, DeadlineLayer, EndOnDrainLayer, FramingLayer, GrpcOnlyLayer,
+};
+use crate::refusal::Refusal;
+use crate::region::Region;
+use crate::server::{Drained, HttpService, Server};
+use crate::service::{FaceLiveness, FaceLivenessServiceServer};
+use crate::services::{GrpcService, Services};
+use crate::upstream::Aws;
+
+/// The largest message that is read, in bytes: a request with every field at
+/// its longest is a tenth of it.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// A gateway that has its port and has not begun to work.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Config,
+    listener: TcpListener,
+}
+
+/// Why a gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {source}; choose another with --listen")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The workers cannot be started.
+    #[error("cannot start the server: {0}")]
+    Start(#[source] io::Error),
+    /// The AWS SDK cannot be set up.
+    #[error("cannot set up the AWS SDK: {0}")]
+    Aws(#[source] BoxError),
+    /// A descriptor for reflection is broken.
+    #[error("cannot set up reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Gateway {
+    /// Binds the port. Connections wait in the kernel until [`run`](Self::run).
+    ///
+    /// # Errors
+    /// When the port cannot be had.
+    pub fn bind(config: Config) -> Result<Self, Error> {
+        let address = config.listen;
+        let listener =
+            TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
+        Ok(Self { config, listener })
+    }
+
+    /// Where the gateway listens: the port is known even if 0 was asked for.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
+    /// waits `drain_delay`, stops accepting, and gives calls in flight
+    /// `shutdown_grace` to finish. Tells how that went.
+    ///
+    /// Connections are served by threads of their own; the caller's runtime
+    /// only accepts them and does background work.
+    ///
+    /// # Errors
+    /// When something cannot be set up.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
+        let Self { config, listener } = self;
+        let settings = &config.server;
+        let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
+        let health = Health::not_serving().await;
+        let admission = Arc::new(Admission::new(settings.max_in_flight));
+        let drain = CancellationToken::new();
+        let stack = Stack {
+            aws: aws.clone(),
+            regions: config
+                .regions
+                .iter()
+                .map(|entry| entry.region.clone())
+                .collect(),
+            max_deadline: settings.max_deadline,
+            admission: Arc::clone(&admission),
+            health: health.clone(),
+            drain: drain.clone(),
+        };
+        let services = (0..settings.worker_count())
+            .map(|_| stack.service())
+            .collect::<Result<_, _>>()?;
+        let server =
+            Server::start(listener, settings, drain.clone(), services).map_err(Error::Start)?;
+
+        let ready = async {
+            health.ready_when_aws_is(&aws).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = shutdown => {}
+            () = ready => {}
+        }
+
+        health.set(ServingStatus::NotServing).await;
+        tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
+        tokio::time::sleep(settings.drain_delay).await;
+        admission.drain();
+        drain.cancel();
+        let drained = server.drained(settings.shutdown_grace).await;
+        match drained.forced {
+            0 => tracing::info!("shut down: every call has finished"),
+            forced => {
+                tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
+            }
+        }
+        Ok(drained)
+    }
+}
+
+/// What the services of all workers are made from.
+#[derive(Debug)]
+struct Stack {
+    aws: Aws,
+    regions: Vec<Region>,
+    max_deadline: Duration,
+    admission: Arc<Admission>,
+    health: Health,
+    drain: CancellationToken,
+}
+
+impl Stack {
+    /// The service of one worker: what every incoming RPC crosses, outermost
+    /// first.
+    fn service(&self) -> Result<impl HttpService, tonic_reflection::server::Error> {
+        let service = ServiceBuilder::new()
+            // Gives every call an id…
+            .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+            // …and tells the caller.
+            .layer(PropagateRequestIdLayer::x_request_id())
+            // Turns away what is not gRPC.
+            .layer(GrpcOnlyLayer)
+            .service(self.routes()?);
+        Ok(service)
+    }
+
+    fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+        let until_drain = EndOnDrainLayer::new(self.drain.clone());
+        let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
+        Services::new()
+            .add(self.sessions(), FILE_DESCRIPTOR_SET)
+            .add(
+                until_drain.named_layer(health),
+                tonic_health::pb::FILE_DESCRIPTOR_SET,
+            )
+            .with_reflection(&until_drain)
+    }
+
+    /// The session service and what only its calls cross, outermost first.
+    fn sessions(&self) -> impl GrpcService {
+        let upstream = self.aws.rekognition();
+        let service =
+            FaceLivenessServiceServer::new(FaceLiveness::new(upstream, self.regions.clone()))
+                .max_decoding_message_size(MAX_MESSAGE_BYTES);
+        ServiceBuilder::new()
+            // A defect costs one call, not the connection and its other calls.
+            .layer(CatchPanicLayer::custom(panicked))
+            // Bounds everything that waits.
+            .layer(DeadlineLayer::new(self.max_deadline))
+            // Sheds what would only wait.
+            .layer(AdmissionLayer::new(Arc::clone(&self.admission)))
+            // Completes the refusals that tonic makes itself.
+            .layer(FramingLayer)
+            .named_layer(service)
+    }
+}
+
+/// The panic's message is in the log, by the panic hook.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    Status::from(Refusal::Internal).into_http()
+}

@@ -1,0 +1,27 @@
+//! What every incoming RPC crosses. Knows nothing of AWS.
+//!
+//! Every layer here answers instead of failing (its error type is
+//! `Infallible`), because a gRPC refusal is an answer.
+
+mod admission;
+pub(crate) mod codec;
+mod deadline;
+mod drain;
+mod framing;
+mod protocol;
+
+use http::Response;
+use tonic::Status;
+
+use crate::refusal::Refusal;
+
+pub(crate) use admission::{Admission, AdmissionLayer};
+pub(crate) use deadline::{Deadline, DeadlineLayer};
+pub(crate) use drain::EndOnDrainLayer;
+pub(crate) use framing::FramingLayer;
+pub(crate) use protocol::GrpcOnlyLayer;
+
+/// A refusal as a trailers-only answer, which is what clients may retry.
+fn refuse<B: Default>(refusal: Refusal) -> Response<B> {
+    Status::from(refusal).into_http()
+}

@@ -1,0 +1,181 @@
+//! Parse, run, exit code.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use face_liveness_gateway::args::{Args, Command};
+use face_liveness_gateway::config::{
+    self, Config, Effective, Flags, Mistake, Mistakes, Trust, Variables,
+};
+use face_liveness_gateway::dev::{self, Dev};
+use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::shutdown::{Ended, until_signalled};
+use face_liveness_gateway::telemetry::logs;
+use face_liveness_gateway::{VERSION, healthcheck};
+use tokio::runtime::Runtime;
+
+/// The work failed.
+const FAILURE: u8 = 1;
+
+/// `healthcheck` was asked wrongly.
+const HEALTHCHECK_USAGE: u8 = 1;
+
+/// `EX_USAGE` of sysexits.h: the command line or the configuration is wrong.
+const USAGE: u8 = 64;
+
+/// As a shell tells it of a process that a signal ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    // 1. The command line; unknown flags are told with the other mistakes.
+    let (args, mistakes) = match Args::parse_leniently(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => return usage(&error),
+    };
+    // 2. A runtime for what is not a connection; those have threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILURE, &error),
+    };
+    // 3. The command.
+    match args.command {
+        Command::Serve(flags) => serve(&runtime, &flags, mistakes),
+        Command::CheckConfig(flags) => check_config(&runtime, &flags, mistakes),
+        Command::Dev(flags) if mistakes.is_empty() => dev(&runtime, &flags),
+        Command::Dev(_) => fail(USAGE, &Mistakes::from(mistakes)),
+        Command::Healthcheck(flags) if mistakes.is_empty() => healthcheck(&runtime, &flags),
+        Command::Healthcheck(_) => fail(HEALTHCHECK_USAGE, &Mistakes::from(mistakes)),
+    }
+}
+
+fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
+    let (config, effective) = match load(runtime, flags, mistakes) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return fail(USAGE, &mistakes),
+    };
+    logs::start(config.log);
+    raise_open_files();
+    let trusts_anything = matches!(config.aws.trust, Trust::Anything);
+    let gateway = match Gateway::bind(config) {
+        Ok(gateway) => gateway,
+        Err(error) => return fail(FAILURE, &error),
+    };
+    let address = gateway
+        .local_addr()
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    tracing::info!(
+        version = VERSION,
+        address,
+        "configuration in force:\n{effective}"
+    );
+    if trusts_anything {
+        tracing::warn!(
+            "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call"
+        );
+    }
+    ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
+}
+
+fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
+    match load(runtime, flags, mistakes) {
+        Ok((_, effective)) => say(&effective),
+        Err(mistakes) => fail(USAGE, &mistakes),
+    }
+}
+
+fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
+    logs::start(dev::log(flags));
+    raise_open_files();
+    match Dev::bind(flags) {
+        Ok(dev) => {
+            ended(runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout()))))
+        }
+        Err(error) => fail(FAILURE, &error),
+    }
+}
+
+fn healthcheck(runtime: &Runtime, flags: &healthcheck::Flags) -> ExitCode {
+    match runtime.block_on(healthcheck::run(flags, &variables())) {
+        Ok(()) => say(&"SERVING\n"),
+        Err(unhealthy) => fail(unhealthy.exit_code(), &unhealthy),
+    }
+}
+
+fn load(
+    runtime: &Runtime,
+    flags: &Flags,
+    mistakes: Vec<Mistake>,
+) -> Result<(Config, Effective), Mistakes> {
+    runtime.block_on(config::load(flags, &variables(), mistakes))
+}
+
+/// The environment. What is not Unicode cannot be a value of ours.
+fn variables() -> Variables {
+    let lossy = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    };
+    std::env::vars_os().map(lossy).collect()
+}
+
+/// Every connection is a file: the soft limit is often 1024.
+fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
+}
+
+fn ended<T, E: Display>(ended: Ended<Result<T, E>>) -> ExitCode {
+    match ended {
+        Ended::Done(Ok(_)) => ExitCode::SUCCESS,
+        Ended::Done(Err(error)) => fail(FAILURE, &error),
+        Ended::AtOnce(signal) => fail(
+            INTERRUPTED,
+            &format!("{signal} again: ended at once, calls in flight were cut"),
+        ),
+        Ended::NoSignals(error) => fail(FAILURE, &format!("cannot wait for signals: {error}")),
+    }
+}
+
+fn say(text: &dyn Display) -> ExitCode {
+    match write!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILURE, &format!("cannot print: {error}")),
+    }
+}
+
+fn fail(code: u8, problem: &dyn Display) -> ExitCode {
+    // With nobody to read it, the exit code must do.
+    let _ = writeln!(
+        io::stderr(),
+        "face-liveness-gateway: {}",
+        problem.to_string().trim_end()
+    );
+    ExitCode::from(code)
+}
+
+/// Help and the version are answers; everything else clap says is a mistake.
+fn usage(error: &clap::Error) -> ExitCode {
+    let is_answer = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let of_healthcheck = std::env::args_os()
+        .nth(1)
+        .is_some_and(|command| command == "healthcheck");
+    // With nobody to read it, the exit code must do.
+    let _ = error.print();
+    ExitCode::from(match (is_answer, of_healthcheck) {
+        (true, _) => 0,
+        (false, true) => HEALTHCHECK_USAGE,
+        (false, false) => USAGE,
+    })
+}

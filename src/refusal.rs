@@ -1,0 +1,256 @@
+//! Every reason to say no, and the one table that turns each into a gRPC status
+//! with its details.
+//!
+//! A refusal that a retry can overcome carries `google.rpc.RetryInfo` and the
+//! trailer `grpc-retry-pushback-ms` (gRFC A6) with the same delay; any other
+//! carries a push-back of -1, "do not retry".
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::region::Region;
+use crate::upstream;
+
+/// `ErrorInfo.domain` of what the gateway decides.
+pub const GATEWAY_DOMAIN: &str = "faceliveness.v1";
+
+/// `ErrorInfo.domain` of what AWS said.
+pub const AWS_DOMAIN: &str = "rekognition.amazonaws.com";
+
+/// Metadata: how long to wait before a retry, in milliseconds; negative: never.
+pub const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// Metadata: the id of the request at AWS.
+pub const AWS_REQUEST_ID: &str = "x-amzn-requestid";
+
+/// A slot frees as soon as any call ends, and a call takes a fraction of this.
+const RETRY_OVERLOADED: Duration = Duration::from_secs(1);
+
+/// Another replica can serve the retry at once; this one is leaving.
+const RETRY_DRAINING: Duration = Duration::from_millis(100);
+
+/// The quota is counted by the second.
+const RETRY_QUOTA: Duration = Duration::from_secs(1);
+
+/// AWS's SDKs begin to back off with up to this.
+const RETRY_UPSTREAM: Duration = Duration::from_secs(1);
+
+/// New credentials are fetched within seconds, or by an operator.
+const RETRY_CREDENTIALS: Duration = Duration::from_secs(5);
+
+/// A reason to say no.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The request is outside the constraints.
+    #[error("the request breaks {} constraint(s): {}", .0.len(), list(.0))]
+    InvalidRequest(Vec<Violation>),
+    /// The bytes of the request are not a request.
+    #[error("{0}")]
+    Undecodable(String),
+    /// The region is not served here.
+    #[error("region {asked} is not served here; served are {}", names(.served))]
+    RegionNotServed {
+        /// What the request asks for.
+        asked: String,
+        /// What it could ask for.
+        served: Vec<Region>,
+    },
+    /// The deadline passed.
+    #[error("the deadline passed before the session was there")]
+    Deadline,
+    /// Too much is in flight.
+    #[error("the gateway has as many calls in flight as it takes")]
+    Overloaded,
+    /// The gateway is shutting down.
+    #[error("this replica of the gateway is shutting down")]
+    Draining,
+    /// The gateway has a defect.
+    #[error("the gateway failed; its log says why")]
+    Internal,
+    /// AWS made no session.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+}
+
+/// One constraint that the request breaks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// The field's path in the protobuf request, or the metadata's name.
+    pub field: String,
+    /// What must hold.
+    pub description: String,
+}
+
+fn list(violations: &[Violation]) -> String {
+    let each = violations
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn names(regions: &[Region]) -> String {
+    regions
+        .iter()
+        .map(Region::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A row of the table.
+struct Row {
+    code: Code,
+    domain: &'static str,
+    reason: &'static str,
+    /// Whether, and after how long, a retry helps.
+    retry: Option<Duration>,
+    message: String,
+    info: HashMap<String, String>,
+}
+
+impl Refusal {
+    /// The row of the table for this refusal.
+    fn row(&self) -> Row {
+        let (code, reason, retry) = match self {
+            Self::InvalidRequest(_) | Self::Undecodable(_) => {
+                (Code::InvalidArgument, "INVALID_REQUEST", None)
+            }
+            Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
+            Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),
+            Self::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED)),
+            Self::Draining => (Code::Unavailable, "DRAINING", Some(RETRY_DRAINING)),
+            Self::Internal => (Code::Internal, "INTERNAL", None),
+            Self::Upstream(error) => return upstream_row(error),
+        };
+        let info = HashMap::new();
+        Row {
+            code,
+            domain: GATEWAY_DOMAIN,
+            reason,
+            retry,
+            message: self.to_string(),
+            info,
+        }
+    }
+}
+
+/// The rows for what AWS said. Its own words stay out of them: nobody knows
+/// what they hold.
+fn upstream_row(error: &upstream::Error) -> Row {
+    use upstream::Cause;
+    let (code, reason, retry, message) = match error.cause {
+        Cause::Deadline => return Refusal::Deadline.row(),
+        Cause::InvalidParameter => (
+            Code::InvalidArgument,
+            "UPSTREAM_INVALID_PARAMETER",
+            None,
+            "Amazon Rekognition refused the parameters; check the KMS key, and that the bucket lies in the session's region",
+        ),
+        Cause::Quota => (
+            Code::ResourceExhausted,
+            "UPSTREAM_QUOTA",
+            Some(RETRY_QUOTA),
+            "the account's quota at Amazon Rekognition is used up; retry after the delay",
+        ),
+        Cause::Throttled => (
+            Code::Unavailable,
+            "UPSTREAM_THROTTLED",
+            Some(RETRY_UPSTREAM),
+            "Amazon Rekognition is short of capacity; retry after the delay",
+        ),
+        Cause::Unavailable => (
+            Code::Unavailable,
+            "UPSTREAM_UNAVAILABLE",
+            Some(RETRY_UPSTREAM),
+            "Amazon Rekognition failed or could not be reached; retry after the delay with the same client_request_token",
+        ),
+        Cause::AccessDenied => (
+            Code::Internal,
+            "UPSTREAM_ACCESS_DENIED",
+            None,
+            "Amazon Rekognition denied access: either the gateway's IAM policy lacks \
+             rekognition:CreateFaceLivenessSession (or s3:PutObject for the bucket), or the region has no Face Liveness",
+        ),
+        Cause::Credentials => (
+            Code::Unavailable,
+            "UPSTREAM_CREDENTIALS",
+            Some(RETRY_CREDENTIALS),
+            "AWS does not accept the gateway's credentials: they are expired, missing or unknown; its operator must act",
+        ),
+        Cause::Malformed => (
+            Code::Internal,
+            "UPSTREAM_MALFORMED",
+            None,
+            "Amazon Rekognition's answer holds no valid session id",
+        ),
+        Cause::Rejected => (
+            Code::Internal,
+            "UPSTREAM_REJECTED",
+            None,
+            "Amazon Rekognition refused for a reason that the gateway does not know; its log has the details",
+        ),
+    };
+    let retry = retry.map(|usual| error.retry_after.unwrap_or(usual));
+    let info = error
+        .request_id
+        .iter()
+        .map(|id| ("aws_request_id".to_owned(), id.clone()))
+        .collect();
+    Row {
+        code,
+        domain: AWS_DOMAIN,
+        reason,
+        retry,
+        message: message.to_owned(),
+        info,
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let row = refusal.row();
+        let mut details = ErrorDetails::with_error_info(row.reason, row.domain, row.info);
+        if let Some(delay) = row.retry {
+            details.set_retry_info(Some(delay));
+        }
+        if row.code == Code::ResourceExhausted {
+            details.add_quota_failure_violation("aws:account", row.message.clone());
+        }
+        for violation in violations(&refusal) {
+            details.add_bad_request_violation(violation.field, violation.description);
+        }
+        let mut metadata = MetadataMap::new();
+        metadata.insert(PUSHBACK, pushback(row.retry));
+        if let Refusal::Upstream(error) = &refusal {
+            insert_request_id(&mut metadata, error.request_id.as_deref());
+        }
+        Self::with_error_details_and_metadata(row.code, row.message, details, metadata)
+    }
+}
+
+fn violations(refusal: &Refusal) -> Vec<Violation> {
+    match refusal {
+        Refusal::InvalidRequest(violations) => violations.clone(),
+        Refusal::RegionNotServed { served, .. } => vec![Violation {
+            field: "region".to_owned(),
+            description: format!("must be one of {}", names(served)),
+        }],
+        _ => Vec::new(),
+    }
+}
+
+fn pushback(retry: Option<Duration>) -> MetadataValue<Ascii> {
+    retry.map_or(MetadataValue::from_static("-1"), |delay| {
+        MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+    })
+}
+
+/// Adds the id of the request at AWS, if there is one and it can be metadata.
+pub(crate) fn insert_request_id(metadata: &mut MetadataMap, id: Option<&str>) {
+    if let Some(Ok(id)) = id.map(MetadataValue::try_from) {
+        metadata.insert(AWS_REQUEST_ID, id);
+    }
+}

@@ -1,0 +1,104 @@
+//! The RPC: protobuf → domain → upstream → protobuf.
+
+mod request;
+
+use std::time::Instant;
+
+use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
+use tonic::{Request, Response, Status};
+use tower::{Service, ServiceExt as _};
+
+use crate::inbound::Deadline;
+use crate::refusal::{Refusal, insert_request_id};
+use crate::region::Region;
+use crate::session::{Session, Token};
+use crate::upstream;
+
+/// The service trait that the build script generates over the messages of
+/// `face-liveness-client`.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated code"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/faceliveness.v1.rs"));
+}
+
+pub(crate) use generated::face_liveness_service_server::{
+    FaceLivenessService, FaceLivenessServiceServer,
+};
+
+/// The service, over any upstream that makes sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct FaceLiveness<U> {
+    upstream: U,
+    /// Never empty; the first is the default.
+    regions: Vec<Region>,
+}
+
+impl<U> FaceLiveness<U> {
+    pub(crate) fn new(upstream: U, regions: Vec<Region>) -> Self {
+        Self { upstream, regions }
+    }
+}
+
+#[tonic::async_trait]
+impl<U> FaceLivenessService for FaceLiveness<U>
+where
+    U: Service<upstream::Request, Response = Session, Error = upstream::Error>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    U::Future: Send,
+{
+    async fn create_session(
+        &self,
+        request: Request<CreateSessionRequest>,
+    ) -> Result<Response<CreateSessionResponse>, Status> {
+        let deadline = Deadline::of(request.extensions());
+        let session = request::parse(request.into_inner(), &self.regions)?;
+        let token = session.token.clone().unwrap_or_else(Token::random);
+        let started = Instant::now();
+        let made = self
+            .upstream
+            .clone()
+            .oneshot(upstream::Request {
+                session,
+                token,
+                deadline,
+            })
+            .await
+            .map_err(|error| refuse(error, started))?;
+        Ok(answer(made))
+    }
+}
+
+/// Tells the log what the caller is not told.
+fn refuse(error: upstream::Error, started: Instant) -> Refusal {
+    let source = error.source.as_deref().map(tracing::field::display);
+    tracing::warn!(
+        cause = %error.cause,
+        aws_request_id = error.request_id,
+        elapsed = ?started.elapsed(),
+        source,
+        "no session: {error}"
+    );
+    Refusal::Upstream(error)
+}
+
+fn answer(session: Session) -> Response<CreateSessionResponse> {
+    let request_id = session.request_id.clone();
+    let mut response = Response::new(CreateSessionResponse {
+        create_time: Some(session.create_time.into()),
+        expire_time: Some(session.expire_time().into()),
+        session_id: session.id.as_str().to_owned(),
+        region: session.region.to_string(),
+        replayed: false,
+    });
+    insert_request_id(response.metadata_mut(), request_id.as_deref());
+    response
+}

@@ -1,0 +1,86 @@
+//! The services on the gRPC port. One can be added only together with its
+//! descriptors, so that reflection never misses one.
+
+use std::convert::Infallible;
+
+use axum::response::IntoResponse;
+use http::Request;
+use tonic::body::Body;
+use tonic::server::NamedService;
+use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
+use tonic_reflection::server::{Builder, Error};
+use tower::Service;
+
+use crate::inbound::EndOnDrainLayer;
+
+/// A gRPC service as tonic's router takes it.
+pub(crate) trait GrpcService:
+    Service<Request<Body>, Response: IntoResponse, Error = Infallible, Future: Send>
+    + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> GrpcService for S where
+    S: Service<Request<Body>, Response: IntoResponse, Error = Infallible, Future: Send>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Collects services with their descriptors.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    routes: RoutesBuilder,
+    descriptors: Vec<&'static [u8]>,
+}
+
+impl Services {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a service; `descriptors` is the encoded `FileDescriptorSet` that
+    /// defines it.
+    pub(crate) fn add(mut self, service: impl GrpcService, descriptors: &'static [u8]) -> Self {
+        self.routes.add_service(service);
+        self.descriptors.push(descriptors);
+        self
+    }
+
+    /// Adds reflection of all that was added: v1, and v1alpha, which is all that
+    /// Postman and older tools know.
+    ///
+    /// # Errors
+    /// When a descriptor set cannot be decoded.
+    pub(crate) fn with_reflection(
+        mut self,
+        until_drain: &EndOnDrainLayer,
+    ) -> Result<Routes, Error> {
+        self.descriptors
+            .push(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
+        self.descriptors
+            .push(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+        self.routes
+            .add_service(until_drain.named_layer(self.reflection().build_v1()?));
+        self.routes
+            .add_service(until_drain.named_layer(self.reflection().build_v1alpha()?));
+        Ok(self.routes.routes().prepare())
+    }
+
+    fn reflection(&self) -> Builder<'static> {
+        let own = Builder::configure()
+            .include_reflection_service(false)
+            // Lets grpcurl and the like show the details of errors.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
+        self.descriptors.iter().fold(own, |builder, set| {
+            builder.register_encoded_file_descriptor_set(set)
+        })
+    }
+}

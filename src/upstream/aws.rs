@@ -1,0 +1,148 @@
+//! From the configuration to clients of the AWS SDK.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_rekognition::Client;
+use aws_sdk_rekognition::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_rekognition::config::retry::RetryConfig;
+use aws_sdk_rekognition::config::timeout::TimeoutConfig;
+use aws_sdk_rekognition::config::{
+    ConfigBag, Intercept, Region as AwsRegion, RuntimeComponents, SharedHttpClient,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
+
+use super::connector::Connect;
+use super::{Cause, Error, Rekognition};
+use crate::config::{AwsConfig, AwsIdentity, Config, RegionConfig};
+use crate::region::Region;
+
+/// One configuration of the SDK a region, with credentials that all clients
+/// made from it share.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    regions: Vec<(Region, SdkConfig)>,
+    connect: Connect,
+}
+
+impl Aws {
+    /// Prepares the SDK. Calls nobody: credentials are loaded when first needed
+    /// (see [`load_credentials`](Self::load_credentials)).
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub async fn prepare(config: &Config) -> Result<Self, BoxError> {
+        let connect = Connect::new(&config.aws.trust)?;
+        let mut regions = Vec::new();
+        for region in &config.regions {
+            let sdk = sdk_config(region, &config.aws, connect.http_client()).await;
+            regions.push((region.region.clone(), sdk));
+        }
+        Ok(Self { regions, connect })
+    }
+
+    /// A client with HTTP connections of its own, for use in one runtime.
+    #[must_use]
+    pub fn rekognition(&self) -> Rekognition {
+        let http = self.connect.http_client();
+        Rekognition::new(
+            self.regions
+                .iter()
+                .map(|(region, sdk)| (region.clone(), client(sdk, http.clone()))),
+        )
+    }
+
+    /// Loads the credentials, so that the first call need not wait for them.
+    ///
+    /// # Errors
+    /// When the credential chain finds none, or they cannot be had now.
+    pub async fn load_credentials(&self) -> Result<(), Error> {
+        let http = self.connect.http_client();
+        for (_, sdk) in &self.regions {
+            rehearse(&client(sdk, http.clone())).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn sdk_config(
+    region: &RegionConfig,
+    config: &AwsConfig,
+    http: SharedHttpClient,
+) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(config.connect_timeout)
+        .read_timeout(config.read_timeout)
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .region(AwsRegion::new(region.region.as_str().to_owned()))
+        .http_client(http)
+        .timeout_config(timeouts);
+    if let Some(url) = &region.endpoint_url {
+        loader = loader.endpoint_url(url.as_str());
+    }
+    loader = match &config.identity {
+        AwsIdentity::DefaultChain {
+            profile: Some(profile),
+        } => loader.profile_name(profile),
+        AwsIdentity::DefaultChain { profile: None } => loader,
+        AwsIdentity::Static(credentials) => {
+            loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
+        }
+        AwsIdentity::Anonymous => loader.no_credentials(),
+    };
+    loader.load().await
+}
+
+fn client(sdk: &SdkConfig, http: SharedHttpClient) -> Client {
+    Client::from_conf(
+        aws_sdk_rekognition::config::Builder::from(sdk)
+            .http_client(http)
+            .retry_config(RetryConfig::standard())
+            .build(),
+    )
+}
+
+/// Prepares and signs a call and stops before it is sent: what remains of it are
+/// the credentials, in the cache that real calls use.
+async fn rehearse(client: &Client) -> Result<(), Error> {
+    let rehearsal = client
+        .create_face_liveness_session()
+        .customize()
+        .interceptor(StopBeforeTransmit)
+        .send();
+    match rehearsal.await {
+        Err(error) if stopped(&error) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Error::new(Cause::Malformed, None)),
+    }
+}
+
+/// Ends a call when it is signed and about to be sent.
+#[derive(Debug)]
+struct StopBeforeTransmit;
+
+/// What [`StopBeforeTransmit`] ends a call with.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before it was sent")]
+struct Stopped;
+
+#[dyn_dispatch_hint]
+impl Intercept for StopBeforeTransmit {
+    fn name(&self) -> &'static str {
+        "StopBeforeTransmit"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Err(Stopped.into())
+    }
+}
+
+fn stopped(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Stopped>())
+}

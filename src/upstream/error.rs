@@ -1,0 +1,192 @@
+//! Why AWS made no session, told apart by what the caller can do about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_rekognition::error::{BuildError, ProvideErrorMetadata as _, SdkError};
+use aws_sdk_rekognition::operation::RequestId as _;
+use aws_sdk_rekognition::operation::create_face_liveness_session::CreateFaceLivenessSessionError as Modeled;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+/// The header with which AWS asks for a pause, in milliseconds.
+const RETRY_AFTER: &str = "x-amz-retry-after";
+
+/// Why AWS made no session.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct Error {
+    /// What went wrong.
+    pub cause: Cause,
+    /// The id of the request at AWS, if it got there.
+    pub request_id: Option<String>,
+    /// The pause that AWS asked for.
+    pub retry_after: Option<Duration>,
+    /// Everything that the SDK knows: for the log, never for the caller.
+    #[source]
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What went wrong upstream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// AWS refused the parameters.
+    InvalidParameter,
+    /// The account's own quota at AWS is used up.
+    Quota,
+    /// AWS is short of capacity, for everybody.
+    Throttled,
+    /// AWS failed, or could not be reached, or did not answer in time.
+    Unavailable,
+    /// The gateway's credentials do not permit the call, or the region has no
+    /// Face Liveness: AWS answers both alike.
+    AccessDenied,
+    /// The gateway's credentials are expired, missing or unknown to AWS.
+    Credentials,
+    /// AWS answered with something that is not a session.
+    Malformed,
+    /// AWS refused for a reason that the gateway does not know.
+    Rejected,
+    /// The caller's deadline passed.
+    Deadline,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidParameter => "AWS refused the parameters",
+            Self::Quota => "the account's quota at AWS is used up",
+            Self::Throttled => "AWS is throttling",
+            Self::Unavailable => "AWS failed or could not be reached",
+            Self::AccessDenied => "AWS denied access",
+            Self::Credentials => "AWS does not accept the gateway's credentials",
+            Self::Malformed => "AWS's answer is not a session",
+            Self::Rejected => "AWS refused for an unknown reason",
+            Self::Deadline => "the deadline passed",
+        })
+    }
+}
+
+impl Error {
+    /// An error that is known before or after the SDK has done its part.
+    pub(super) fn new(cause: Cause, request_id: Option<String>) -> Self {
+        Self {
+            cause,
+            request_id,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    /// The SDK does not take the parameters.
+    pub(super) fn unbuildable(error: BuildError) -> Self {
+        Self {
+            source: Some(Box::new(error)),
+            ..Self::new(Cause::Rejected, None)
+        }
+    }
+}
+
+impl From<SdkError<Modeled, HttpResponse>> for Error {
+    fn from(error: SdkError<Modeled, HttpResponse>) -> Self {
+        Self {
+            cause: cause(&error),
+            request_id: error.request_id().map(str::to_owned),
+            retry_after: error.raw_response().and_then(retry_after),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+fn cause(error: &SdkError<Modeled, HttpResponse>) -> Cause {
+    match error {
+        SdkError::ServiceError(service) => modeled(service.err())
+            .unwrap_or_else(|| by_code(service.err().code(), service.raw().status().as_u16())),
+        SdkError::ResponseError(response) if response.raw().status().is_success() => {
+            Cause::Malformed
+        }
+        SdkError::ResponseError(response) => by_code(None, response.raw().status().as_u16()),
+        error if is_about_credentials(error) => Cause::Credentials,
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unavailable,
+        _ => Cause::Rejected,
+    }
+}
+
+fn modeled(error: &Modeled) -> Option<Cause> {
+    Some(match error {
+        Modeled::InvalidParameterException(_) => Cause::InvalidParameter,
+        Modeled::ProvisionedThroughputExceededException(_) => Cause::Quota,
+        Modeled::ThrottlingException(_) => Cause::Throttled,
+        Modeled::InternalServerError(_) => Cause::Unavailable,
+        Modeled::AccessDeniedException(_) => Cause::AccessDenied,
+        _ => return None,
+    })
+}
+
+/// The errors that any of AWS's services may answer with.
+/// Source: "Common Error Types" of the Amazon Rekognition API reference.
+fn by_code(code: Option<&str>, status: u16) -> Cause {
+    match code {
+        Some(
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "RequestExpired"
+            | "SignatureDoesNotMatch"
+            | "UnrecognizedClientException",
+        ) => Cause::Credentials,
+        Some("AccessDenied" | "NotAuthorized" | "OptInRequired") => Cause::AccessDenied,
+        Some("RequestLimitExceeded" | "SlowDown" | "Throttling" | "TooManyRequestsException") => {
+            Cause::Throttled
+        }
+        Some("ValidationError" | "ValidationException") => Cause::InvalidParameter,
+        _ if status == 429 => Cause::Throttled,
+        _ if status >= 500 => Cause::Unavailable,
+        _ => Cause::Rejected,
+    }
+}
+
+fn is_about_credentials(error: &SdkError<Modeled, HttpResponse>) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let millis = response.headers().get(RETRY_AFTER)?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unmodelled_errors_are_told_apart_by_code_then_by_status() {
+        let cases = [
+            (Some("ExpiredTokenException"), 400, Cause::Credentials),
+            (Some("UnrecognizedClientException"), 400, Cause::Credentials),
+            (Some("InvalidSignatureException"), 400, Cause::Credentials),
+            (Some("Throttling"), 400, Cause::Throttled),
+            (None, 429, Cause::Throttled),
+            (Some("ServiceUnavailable"), 503, Cause::Unavailable),
+            (None, 500, Cause::Unavailable),
+            (Some("SerializationException"), 400, Cause::Rejected),
+            (None, 404, Cause::Rejected),
+        ];
+        for (code, status, expected) in cases {
+            assert_eq!(by_code(code, status), expected, "{code:?} {status}");
+        }
+    }
+}
