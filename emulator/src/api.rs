@@ -65,7 +65,7 @@ pub(crate) fn call(shared: &Shared, request_id: &str, request: &Parts, body: &By
     };
     let Some(operation) = record.operation else {
         // AWS looks up the operation before it looks at the signature.
-        if record.signature == SignatureState::Verified {
+        if record.signature != SignatureState::Absent {
             record.signature = SignatureState::Unverified;
         }
         return refuse(&mut shared.state(), record, ApiError::unknown_operation());

@@ -44,7 +44,7 @@ pub enum FaultKind {
     ProvisionedThroughputExceeded,
     /// Refusal: `UnrecognizedClientException`, HTTP 400.
     UnrecognizedClient,
-    /// Refusal: `ServiceUnavailableException`, HTTP 503.
+    /// Refusal: `ServiceUnavailable`, HTTP 503.
     ServiceUnavailable,
     /// Connection: reset before the call is processed.
     Reset,

@@ -39,11 +39,7 @@ async fn each_refusal_reaches_the_sdk_as_its_error() {
             "UnrecognizedClientException",
             400,
         ),
-        (
-            Fault::service_unavailable(),
-            "ServiceUnavailableException",
-            503,
-        ),
+        (Fault::service_unavailable(), "ServiceUnavailable", 503),
     ] {
         emulator.set_faults([fault.on_call(1)]);
         let refused = refusal(client.create_face_liveness_session().send().await);
