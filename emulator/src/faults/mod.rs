@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use latency::Latency;
 pub use plan::FaultStatus;
-pub(crate) use plan::{Decision, Plan};
+pub(crate) use plan::Plan;
 pub use syntax::ParseError;
 
 use crate::protocol::{ApiError, Operation};
