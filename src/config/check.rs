@@ -187,7 +187,7 @@ impl<'a> Check<'a> {
                 (None, Some(found)) => self.listed("region", found, settings)?,
                 (None, None) => {
                     self.mistake("region", format!(
-                        "no region: set --region, FACE_LIVENESS_REGION, AWS_REGION or [[regions]] to one of {}",
+                        "is set nowhere: set --region, FACE_LIVENESS_REGION, AWS_REGION or [[regions]] to one of {}",
                         WITH_FACE_LIVENESS.join(", ")
                     ));
                     return None;

@@ -35,7 +35,7 @@ impl Source {
             Self::Flag => format!("--{}", key.replace('_', "-")),
             Self::Variable => variable(key),
             Self::File(path) => format!("{}: {key}", path.display()),
-            Self::Default => format!("default of {key}"),
+            Self::Default => key.to_owned(),
         }
     }
 }

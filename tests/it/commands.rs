@@ -105,7 +105,7 @@ fn without_a_region_serve_says_how_to_name_one() {
     let (code, _, err) = run(&["serve"]);
     assert_eq!(code, Some(64));
     assert!(
-        err.contains("no region: set --region, FACE_LIVENESS_REGION"),
+        err.contains("region: is set nowhere: set --region, FACE_LIVENESS_REGION"),
         "{err}"
     );
 }

@@ -339,3 +339,33 @@ async fn the_variables_that_kubernetes_sets_for_services_are_no_mistakes() {
     ];
     assert!(load(Flags::default(), &pairs, None).await.is_ok());
 }
+
+#[tokio::test]
+async fn the_readme_lists_every_key_with_its_default() {
+    let readme = include_str!("../../README.md");
+    let (_, effective) = load(
+        Flags {
+            region: flag("us-east-1"),
+            ..Flags::default()
+        },
+        &[],
+        None,
+    )
+    .await
+    .unwrap();
+    let printed = effective.to_string();
+    let mut table = String::new();
+    for line in printed.lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix('[') {
+            table = format!("{}.", name.trim_end_matches(']'));
+            continue;
+        }
+        let (setting, source) = line.trim_start_matches("# ").rsplit_once('#').unwrap();
+        let (key, value) = setting.split_once('=').unwrap();
+        let row = match source.trim() {
+            "default" => format!("| `{table}{}` | `{}` |", key.trim(), value.trim()),
+            _ => format!("| `{table}{}` |", key.trim()),
+        };
+        assert!(readme.contains(&row), "the README's table lacks {row}");
+    }
+}
