@@ -13,13 +13,14 @@
 //! | [`services`] | the services on the port, and reflection of them |
 //! | [`inbound`] | what every incoming RPC crosses |
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
-//! | [`session`], [`region`] | the domain |
+//! | [`session`], [`region`], [`caller`] | the domain |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
 pub mod args;
+pub mod caller;
 pub mod config;
 pub mod dev;
 pub mod gateway;

@@ -8,6 +8,7 @@ use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
+use crate::caller::Caller;
 use crate::inbound::Deadline;
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
@@ -79,6 +80,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
             .clone()
             .oneshot(upstream::Request {
                 session,
+                caller: Caller::Anonymous,
                 token,
                 deadline,
             })

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -14,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 const RETRY_AFTER: &str = "x-amz-retry-after";
 
 /// Why AWS made no session.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct Error {
     /// What went wrong.
@@ -25,11 +26,11 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// Everything that the SDK knows: for the log, never for the caller.
     #[source]
-    pub source: Option<Box<dyn StdError + Send + Sync>>,
+    pub source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What went wrong upstream.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Cause {
     /// AWS refused the parameters.
     InvalidParameter,
@@ -82,7 +83,7 @@ impl Error {
     /// The SDK does not take the parameters.
     pub(super) fn unbuildable(error: BuildError) -> Self {
         Self {
-            source: Some(Box::new(error)),
+            source: Some(Arc::new(error)),
             ..Self::new(Cause::Rejected, None)
         }
     }
@@ -94,7 +95,7 @@ impl From<SdkError<Modeled, HttpResponse>> for Error {
             cause: cause(&error),
             request_id: error.request_id().map(str::to_owned),
             retry_after: error.raw_response().and_then(retry_after),
-            source: Some(Box::new(error)),
+            source: Some(Arc::new(error)),
         }
     }
 }

@@ -7,6 +7,7 @@ mod rekognition;
 
 use tokio::time::Instant;
 
+use crate::caller::Caller;
 use crate::session::{SessionRequest, Token};
 
 pub use aws::Aws;
@@ -18,6 +19,8 @@ pub use rekognition::Rekognition;
 pub struct Request {
     /// What it shall be.
     pub session: SessionRequest,
+    /// Who asks: the key of fair queueing.
+    pub caller: Caller,
     /// What AWS knows the intent by: the same token, the same session.
     pub token: Token,
     /// When the answer stops being of use.
