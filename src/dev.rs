@@ -18,8 +18,9 @@ use tonic_health::pb::health_client::HealthClient;
 use url::Url;
 
 use crate::VERSION;
+use crate::caller::Callers;
 use crate::config::{
-    AwsConfig, AwsIdentity, Config, DEFAULT_PORT, LogConfig, LogFormat, RegionConfig,
+    AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig, LogFormat, RegionConfig,
     ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
@@ -172,6 +173,8 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             drain_delay: Duration::ZERO,
             ..settings.server
         },
+        identity: Identity::Believed,
+        callers: Callers::default(),
         log: log(flags),
     })
 }

@@ -24,7 +24,8 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
-    Admission, AdmissionLayer, DeadlineLayer, EndOnDrainLayer, FramingLayer, GrpcOnlyLayer,
+    Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
+    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer,
 };
 use crate::refusal::Refusal;
 use crate::region::Region;
@@ -109,8 +110,12 @@ impl Gateway {
                 .iter()
                 .map(|entry| entry.region.clone())
                 .collect(),
-            max_deadline: settings.max_deadline,
-            admission: Arc::clone(&admission),
+            guards: Guards {
+                identity: config.identity,
+                allowance: Arc::new(Allowance::new(Arc::new(config.callers.clone()))),
+                max_deadline: settings.max_deadline,
+                admission: Arc::clone(&admission),
+            },
             health: health.clone(),
             drain: drain.clone(),
         };
@@ -150,8 +155,7 @@ impl Gateway {
 struct Stack {
     aws: Aws,
     regions: Vec<Region>,
-    max_deadline: Duration,
-    admission: Arc<Admission>,
+    guards: Guards,
     health: Health,
     drain: CancellationToken,
 }
@@ -173,7 +177,7 @@ impl Stack {
 
     fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
         let service = FaceLiveness::new(self.aws.rekognition(), self.regions.clone());
-        let sessions = sessions(service, self.max_deadline, Arc::clone(&self.admission));
+        let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
         Services::new()
@@ -186,12 +190,23 @@ impl Stack {
     }
 }
 
-/// The session service and what only its calls cross, outermost first.
-fn sessions<U: Upstream>(
-    service: FaceLiveness<U>,
+/// What the layers around the session service need to know.
+#[derive(Clone, Debug)]
+struct Guards {
+    identity: Identity,
+    allowance: Arc<Allowance>,
     max_deadline: Duration,
     admission: Arc<Admission>,
-) -> impl GrpcService {
+}
+
+/// The session service and what only its calls cross, outermost first.
+fn sessions<U: Upstream>(service: FaceLiveness<U>, guards: Guards) -> impl GrpcService {
+    let Guards {
+        identity,
+        allowance,
+        max_deadline,
+        admission,
+    } = guards;
     let service =
         FaceLivenessServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
     ServiceBuilder::new()
@@ -199,6 +214,10 @@ fn sessions<U: Upstream>(
         .layer(CatchPanicLayer::custom(panicked))
         // Bounds everything that waits.
         .layer(DeadlineLayer::new(max_deadline))
+        // Says who calls.
+        .layer(IdentityLayer::new(identity))
+        // Holds each caller to its own rate.
+        .layer(AllowanceLayer::new(allowance))
         // Sheds what would only wait.
         .layer(AdmissionLayer::new(admission))
         // Completes the refusals that tonic makes itself.
@@ -226,7 +245,13 @@ mod tests {
         let upstream = tower::service_fn(async |_| panic!("a defect"));
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
-        let sessions = sessions(service, Duration::from_secs(1), Arc::new(Admission::new(1)));
+        let guards = Guards {
+            identity: Identity::Anonymous,
+            allowance: Arc::new(Allowance::new(Arc::default())),
+            max_deadline: Duration::from_secs(1),
+            admission: Arc::new(Admission::new(1)),
+        };
+        let sessions = sessions(service, guards);
         let empty_message: &[u8] = &[0; 5];
         let request = Request::post("/faceliveness.v1.FaceLivenessService/CreateSession")
             .body(Body::new(Full::from(empty_message)))

@@ -12,6 +12,7 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::caller::Caller;
 use crate::region::Region;
 use crate::upstream;
 
@@ -58,6 +59,14 @@ pub enum Refusal {
         asked: String,
         /// What it could ask for.
         served: Vec<Region>,
+    },
+    /// The caller calls more often than it may.
+    #[error("{caller} calls more often than it may; retry in {wait:?}")]
+    CallerRate {
+        /// Who.
+        caller: Caller,
+        /// How long until its next call passes.
+        wait: Duration,
     },
     /// The deadline passed.
     #[error("the deadline passed before the session was there")]
@@ -119,6 +128,7 @@ impl Refusal {
                 (Code::InvalidArgument, "INVALID_REQUEST", None)
             }
             Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
+            Self::CallerRate { wait, .. } => (Code::ResourceExhausted, "CALLER_RATE", Some(*wait)),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),
             Self::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED)),
             Self::Draining => (Code::Unavailable, "DRAINING", Some(RETRY_DRAINING)),
@@ -133,6 +143,16 @@ impl Refusal {
             retry,
             message: self.to_string(),
             info,
+        }
+    }
+}
+
+impl Refusal {
+    /// Whose quota is used up, as `QuotaFailure` names it.
+    fn quota_subject(&self) -> String {
+        match self {
+            Self::CallerRate { caller, .. } => format!("caller:{caller}"),
+            _ => "aws:account".to_owned(),
         }
     }
 }
@@ -217,7 +237,7 @@ impl From<Refusal> for Status {
             details.set_retry_info(Some(delay));
         }
         if row.code == Code::ResourceExhausted {
-            details.add_quota_failure_violation("aws:account", row.message.clone());
+            details.add_quota_failure_violation(refusal.quota_subject(), row.message.clone());
         }
         for violation in violations(&refusal) {
             details.add_bad_request_violation(violation.field, violation.description);
@@ -242,9 +262,11 @@ fn violations(refusal: &Refusal) -> Vec<Violation> {
     }
 }
 
+/// Rounded up: a retry must not come too early.
 fn pushback(retry: Option<Duration>) -> MetadataValue<Ascii> {
     retry.map_or(MetadataValue::from_static("-1"), |delay| {
-        MetadataValue::from(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+        let millis = delay.as_nanos().div_ceil(1_000_000);
+        MetadataValue::from(u64::try_from(millis).unwrap_or(u64::MAX))
     })
 }
 

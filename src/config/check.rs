@@ -13,6 +13,7 @@ use super::layers::Layers;
 use super::{
     AwsConfig, AwsIdentity, Config, LogConfig, Mistake, RegionConfig, Settings, Trust, Variables,
 };
+use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
 
 /// Asking the instance metadata service takes milliseconds where there is one;
@@ -115,11 +116,14 @@ impl<'a> Check<'a> {
             connect_timeout: settings.connect_timeout,
             read_timeout: settings.read_timeout,
         };
+        let callers = self.callers(settings);
         Some(Config {
             listen: settings.listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
+            callers,
+            identity: Identity::Anonymous,
             log: LogConfig {
                 format: settings.log_format,
                 debug: settings.debug,
@@ -127,7 +131,7 @@ impl<'a> Check<'a> {
         })
     }
 
-    fn mistake(&mut self, key: &str, problem: impl Into<String>) {
+    pub(super) fn mistake(&mut self, key: &str, problem: impl Into<String>) {
         let place = self.layers.source(key).place(key);
         self.mistakes.push(Mistake {
             place,

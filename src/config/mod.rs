@@ -1,6 +1,7 @@
 //! The configuration: flags over `FACE_LIVENESS_*` variables over a TOML file
 //! over defaults, checked as a whole before anything is started.
 
+mod callers;
 mod check;
 mod flags;
 mod layers;
@@ -15,6 +16,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use url::Url;
 
+use crate::caller::Callers;
+pub use crate::inbound::Identity;
 use crate::region::Region;
 
 pub use check::CaBundle;
@@ -37,6 +40,10 @@ pub struct Config {
     pub aws: AwsConfig,
     /// Bounds and waits of the gRPC server.
     pub server: ServerSettings,
+    /// How callers are told apart.
+    pub identity: Identity,
+    /// How each caller is treated.
+    pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
 }

@@ -5,10 +5,14 @@
 //! ones by a flag as well (see [`Flags`](super::Flags)).
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// The quota store that needs no other service.
+pub(crate) const MEMORY_STORE: &str = "memory";
 
 /// The port that gRPC examples use by convention.
 pub(crate) const DEFAULT_PORT: u16 = 50051;
@@ -39,8 +43,13 @@ pub(crate) struct Settings {
     pub(crate) read_timeout: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
+    pub(crate) quota_store: String,
     pub(crate) server: ServerSettings,
+    pub(crate) quota: QuotaSettings,
+    pub(crate) ledger: LedgerSettings,
+    pub(crate) default_caller: AllowanceSettings,
     pub(crate) regions: Vec<RegionSettings>,
+    pub(crate) callers: Vec<CallerSettings>,
 }
 
 impl Default for Settings {
@@ -58,8 +67,13 @@ impl Default for Settings {
             read_timeout: DEFAULT_READ_TIMEOUT,
             log_format: LogFormat::Text,
             debug: false,
+            quota_store: MEMORY_STORE.to_owned(),
             server: ServerSettings::default(),
+            quota: QuotaSettings::default(),
+            ledger: LedgerSettings::default(),
+            default_caller: AllowanceSettings::default(),
             regions: Vec::new(),
+            callers: Vec::new(),
         }
     }
 }
@@ -81,6 +95,113 @@ pub(crate) struct RegionSettings {
     pub(crate) name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) endpoint_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) creates_per_second: Option<Limit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) concurrent_sessions: Option<Limit>,
+}
+
+/// One of the callers with an allowance of its own (`[[callers]]`).
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CallerSettings {
+    pub(crate) id: String,
+    pub(crate) rate: Option<f64>,
+    pub(crate) burst: Option<u32>,
+    pub(crate) weight: Option<u32>,
+}
+
+/// What a caller may ask for without an entry of its own (`[default_caller]`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AllowanceSettings {
+    /// Calls per second; 0 switches the limit off.
+    pub(crate) rate: f64,
+    /// Calls at once after a pause.
+    pub(crate) burst: u32,
+    /// Turns in each round of the queue for the account's quota.
+    pub(crate) weight: u32,
+}
+
+impl Default for AllowanceSettings {
+    fn default() -> Self {
+        // No limit of its own: the account's quota bounds it, and the queue's
+        // turns keep it from crowding out the others.
+        Self {
+            rate: 0.0,
+            burst: 1,
+            weight: 1,
+        }
+    }
+}
+
+/// A limit of the account at AWS.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(untagged, expecting = "expected a number above zero or \"off\"")]
+pub(crate) enum Limit {
+    Of(NonZeroU32),
+    Off(Off),
+}
+
+/// The word that switches a limit off.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Off {
+    Off,
+}
+
+/// The account's quota at AWS and the queue for it (`[quota]`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QuotaSettings {
+    pub(crate) creates_per_second: Option<Limit>,
+    pub(crate) concurrent_sessions: Option<Limit>,
+    #[serde(with = "humantime_serde")]
+    pub(crate) session_length: Duration,
+    pub(crate) queue: usize,
+    pub(crate) share: f64,
+    pub(crate) key_prefix: String,
+    #[serde(with = "humantime_serde")]
+    pub(crate) redis_timeout: Duration,
+}
+
+impl Default for QuotaSettings {
+    fn default() -> Self {
+        Self {
+            creates_per_second: None,
+            concurrent_sessions: None,
+            // AWS's own example of how long a session streams.
+            session_length: Duration::from_secs(10),
+            // As many as may be in flight at all.
+            queue: 1024,
+            // With the store in memory, this replica is the only one.
+            share: 1.0,
+            key_prefix: "face-liveness".to_owned(),
+            // A healthy Redis answers within a millisecond.
+            redis_timeout: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What is remembered of sessions that were made (`[ledger]`).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LedgerSettings {
+    pub(crate) entries: usize,
+    #[serde(with = "humantime_serde")]
+    pub(crate) min_remaining: Duration,
+}
+
+impl Default for LedgerSettings {
+    fn default() -> Self {
+        Self {
+            // Three minutes at 25 a second are 4500; this is room for twenty
+            // such regions, in some 40 MiB.
+            entries: 100_000,
+            // Opening the camera and streaming take some 15 seconds.
+            min_remaining: Duration::from_secs(30),
+        }
+    }
 }
 
 /// Bounds and waits of the gRPC server (`[server]`).

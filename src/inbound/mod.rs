@@ -4,10 +4,12 @@
 //! `Infallible`), because a gRPC refusal is an answer.
 
 mod admission;
+mod allowance;
 pub(crate) mod codec;
 mod deadline;
 mod drain;
 mod framing;
+mod identity;
 mod protocol;
 
 use http::Response;
@@ -16,9 +18,12 @@ use tonic::Status;
 use crate::refusal::Refusal;
 
 pub(crate) use admission::{Admission, AdmissionLayer};
+pub(crate) use allowance::{Allowance, AllowanceLayer};
 pub(crate) use deadline::{Deadline, DeadlineLayer};
 pub(crate) use drain::EndOnDrainLayer;
 pub(crate) use framing::FramingLayer;
+pub use identity::Identity;
+pub(crate) use identity::{IdentityLayer, caller};
 pub(crate) use protocol::GrpcOnlyLayer;
 
 /// A refusal as a trailers-only answer, which is what clients may retry.

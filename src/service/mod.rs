@@ -8,8 +8,7 @@ use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
-use crate::caller::Caller;
-use crate::inbound::Deadline;
+use crate::inbound::{Deadline, caller};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
 use crate::session::{Session, Token};
@@ -72,6 +71,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
         request: Request<CreateSessionRequest>,
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let deadline = Deadline::of(request.extensions());
+        let caller = caller(request.extensions());
         let session = request::parse(request.into_inner(), &self.regions)?;
         let token = session.token.clone().unwrap_or_else(Token::random);
         let started = Instant::now();
@@ -80,7 +80,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
             .clone()
             .oneshot(upstream::Request {
                 session,
-                caller: Caller::Anonymous,
+                caller,
                 token,
                 deadline,
             })
