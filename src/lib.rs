@@ -20,6 +20,7 @@
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
 pub mod args;
+mod causes;
 pub mod config;
 pub mod dev;
 pub mod gateway;

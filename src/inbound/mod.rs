@@ -9,6 +9,7 @@ mod deadline;
 mod drain;
 mod framing;
 mod protocol;
+mod request_id;
 
 use http::Response;
 use tonic::Status;
@@ -20,6 +21,7 @@ pub(crate) use deadline::{Deadline, DeadlineLayer};
 pub(crate) use drain::EndOnDrainLayer;
 pub(crate) use framing::FramingLayer;
 pub(crate) use protocol::GrpcOnlyLayer;
+pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
 
 /// A refusal as a trailers-only answer, which is what clients may retry.
 fn refuse<B: Default>(refusal: Refusal) -> Response<B> {
