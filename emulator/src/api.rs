@@ -9,7 +9,7 @@ use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-use crate::faults::{Decision, FaultKind};
+use crate::faults::FaultKind;
 use crate::journal::{MAX_JOURNALED_BODY, Outcome, RequestRecord};
 use crate::protocol::{Answer, ApiError, Operation};
 use crate::quota::Scope;
@@ -50,22 +50,15 @@ impl Delivery {
 pub(crate) fn call(shared: &Shared, request_id: &str, request: &Parts, body: &Bytes) -> Reply {
     let (caller, verdict) = shared.verifier.identify(request, body, SystemTime::now());
     let parsed = serde_json::from_slice::<Value>(body).ok();
-    let mut record = RequestRecord::new(
-        request_id.to_owned(),
-        caller.region.clone(),
-        &request.headers,
-    );
-    record.operation = Operation::of_target(&request.headers);
-    record.access_key = caller.access_key;
-    record.signature = caller.signature;
-    record.body = parsed.clone().filter(|_| body.len() <= MAX_JOURNALED_BODY);
-    let scope = Scope {
-        account: caller.account,
-        region: caller.region,
+    let mut record = RequestRecord {
+        access_key: caller.access_key,
+        signature: caller.signature,
+        body: parsed.clone().filter(|_| body.len() <= MAX_JOURNALED_BODY),
+        ..RequestRecord::new(request_id, &caller.region, &request.headers)
     };
     let Some(operation) = record.operation else {
         // AWS looks up the operation before it looks at the signature.
-        if record.signature == SignatureState::Verified {
+        if record.signature != SignatureState::Absent {
             record.signature = SignatureState::Unverified;
         }
         return refuse(&mut shared.state(), record, ApiError::unknown_operation());
@@ -78,37 +71,43 @@ pub(crate) fn call(shared: &Shared, request_id: &str, request: &Parts, body: &By
     let mut call = Call {
         shared,
         state: &mut state,
-        scope,
+        scope: Scope {
+            account: caller.account,
+            region: caller.region,
+        },
         body: parsed,
     };
-    let (outcome, delivery) = call.run(operation, &decision, &mut record);
-    record.outcome = outcome;
-    record.latency_ms = u64::try_from(decision.latency.as_millis()).unwrap_or(u64::MAX);
-    record.status = delivery.status();
-    state.journal.push(record);
-    Reply {
-        latency: decision.latency,
-        delivery,
-    }
+    let delivery = call.run(operation, decision.fault.as_ref(), &mut record);
+    reply(&mut state, record, decision.latency, delivery)
 }
 
 /// Answers a call whose body is too large to be read.
 pub(crate) fn refuse_too_large(shared: &Shared, request_id: &str, request: &Parts) -> Reply {
-    let region = shared.verifier.default_region.clone();
-    let mut record = RequestRecord::new(request_id.to_owned(), region, &request.headers);
-    record.operation = Operation::of_target(&request.headers);
+    let region = &shared.verifier.default_region;
+    let record = RequestRecord::new(request_id, region, &request.headers);
     refuse(&mut shared.state(), record, ApiError::request_too_large())
 }
 
 fn refuse(state: &mut State, mut record: RequestRecord, refusal: ApiError) -> Reply {
     record.outcome = refused(&refusal);
-    let delivery = Delivery::Answer(refusal.into());
+    reply(
+        state,
+        record,
+        Duration::ZERO,
+        Delivery::Answer(refusal.into()),
+    )
+}
+
+fn reply(
+    state: &mut State,
+    mut record: RequestRecord,
+    latency: Duration,
+    delivery: Delivery,
+) -> Reply {
+    record.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
     record.status = delivery.status();
     state.journal.push(record);
-    Reply {
-        latency: Duration::ZERO,
-        delivery,
-    }
+    Reply { latency, delivery }
 }
 
 fn refused(error: &ApiError) -> Outcome {
@@ -129,23 +128,30 @@ impl Call<'_> {
     fn run(
         &mut self,
         operation: Operation,
-        decision: &Decision,
+        fault: Option<&FaultKind>,
         record: &mut RequestRecord,
-    ) -> (Outcome, Delivery) {
-        let fault = decision.fault.as_ref();
+    ) -> Delivery {
         record.fault = fault.map(|kind| kind.name().to_owned());
         match fault {
-            Some(FaultKind::Reset) => return (Outcome::NotProcessed, Delivery::Reset),
-            Some(FaultKind::Hang) => return (Outcome::NotProcessed, Delivery::Hang),
+            Some(FaultKind::Reset) => return Delivery::Reset,
+            Some(FaultKind::Hang) => return Delivery::Hang,
             _ => {}
         }
-        let result = match fault.and_then(FaultKind::refusal) {
-            Some(refusal) => Err(refusal),
-            None => self.process(operation),
-        };
-        match result {
-            Ok((outcome, body)) => (outcome, deliver(fault, body)),
-            Err(error) => (refused(&error), Delivery::Answer(error.into())),
+        if let Some(refusal) = fault.and_then(FaultKind::refusal) {
+            record.outcome = refused(&refusal);
+            return Delivery::Answer(refusal.into());
+        }
+        match self.process(operation) {
+            Ok((outcome, body)) => {
+                record.outcome = outcome;
+                deliver(fault, body)
+            }
+            Err(refusal) => {
+                // There is no good answer that the fault could spoil.
+                record.fault = None;
+                record.outcome = refused(&refusal);
+                Delivery::Answer(refusal.into())
+            }
         }
     }
 

@@ -253,7 +253,7 @@ impl Builder {
         self
     }
 
-    /// Binds the address and serves it on this runtime.
+    /// Binds the address and serves it on this runtime, which must have I/O and time enabled.
     ///
     /// # Errors
     ///

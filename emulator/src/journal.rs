@@ -103,7 +103,7 @@ pub enum Outcome {
 }
 
 impl RequestRecord {
-    pub(crate) fn new(request_id: String, region: String, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(request_id: &str, region: &str, headers: &HeaderMap) -> Self {
         let sdk_request = header(headers, "amz-sdk-request").unwrap_or_default();
         let number = |name: &str| {
             sdk_request
@@ -112,10 +112,10 @@ impl RequestRecord {
                 .find_map(|(key, value)| (key == name).then(|| value.parse().ok())?)
         };
         Self {
-            request_id,
+            request_id: request_id.to_owned(),
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-            operation: None,
-            region,
+            operation: Operation::of_target(headers),
+            region: region.to_owned(),
             access_key: None,
             signature: SignatureState::Absent,
             attempt: number("attempt"),

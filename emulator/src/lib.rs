@@ -1,13 +1,10 @@
-//! Emulates Amazon Rekognition Face Liveness over HTTP, for tests.
+#![doc = include_str!("../README.md")]
 //!
-//! [`Emulator`] speaks AWS's protocol so that the SDKs and the AWS CLI cannot tell, apart from the
-//! face: `CreateFaceLivenessSession` and `GetFaceLivenessSessionResults`, signatures, constraints,
-//! quotas and expiry. [`Fault`] makes it go wrong on purpose; [`Journal`] tells what happened. Over
-//! HTTP the same is found under `/_emulator/`; the crate's README describes it.
+//! # A map of the modules
 //!
-//! A map of the modules, in the order in which a request meets them: `server` (connections),
-//! `api` (one call), `signature`, `faults`, `quota`, `validate`, `sessions`, `journal`; `protocol`
-//! holds the shapes of answers, `control` the HTTP control API.
+//! In the order in which a request meets them: `server` (connections), `api` (one call),
+//! `signature`, `faults`, `quota`, `validate`, `sessions`, `journal`. `protocol` holds the shapes of
+//! answers, `control` the control API, `emulator` the handle and its builder.
 
 mod api;
 mod clock;

@@ -181,7 +181,7 @@ impl ApiError {
 
     pub(crate) fn service_unavailable() -> Self {
         Self::common(
-            "ServiceUnavailableException",
+            "ServiceUnavailable",
             StatusCode::SERVICE_UNAVAILABLE,
             "Service is unavailable",
         )

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use latency::Latency;
 pub use plan::FaultStatus;
-pub(crate) use plan::{Decision, Plan};
+pub(crate) use plan::Plan;
 pub use syntax::ParseError;
 
 use crate::protocol::{ApiError, Operation};
@@ -44,7 +44,7 @@ pub enum FaultKind {
     ProvisionedThroughputExceeded,
     /// Refusal: `UnrecognizedClientException`, HTTP 400.
     UnrecognizedClient,
-    /// Refusal: `ServiceUnavailableException`, HTTP 503.
+    /// Refusal: `ServiceUnavailable`, HTTP 503.
     ServiceUnavailable,
     /// Connection: reset before the call is processed.
     Reset,

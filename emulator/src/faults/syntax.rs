@@ -175,8 +175,10 @@ fn throttling(value: Option<&str>) -> Result<FaultKind, ParseError> {
 
 fn operation_of(text: &str) -> Result<Option<Operation>, ParseError> {
     match text {
-        "create" => Ok(Some(Operation::CreateFaceLivenessSession)),
-        "get" => Ok(Some(Operation::GetFaceLivenessSessionResults)),
+        "create" | "CreateFaceLivenessSession" => Ok(Some(Operation::CreateFaceLivenessSession)),
+        "get" | "GetFaceLivenessSessionResults" => {
+            Ok(Some(Operation::GetFaceLivenessSessionResults))
+        }
         "any" => Ok(None),
         _ => Err(ParseError::Operation(text.to_owned())),
     }

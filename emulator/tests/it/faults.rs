@@ -39,11 +39,7 @@ async fn each_refusal_reaches_the_sdk_as_its_error() {
             "UnrecognizedClientException",
             400,
         ),
-        (
-            Fault::service_unavailable(),
-            "ServiceUnavailableException",
-            503,
-        ),
+        (Fault::service_unavailable(), "ServiceUnavailable", 503),
     ] {
         emulator.set_faults([fault.on_call(1)]);
         let refused = refusal(client.create_face_liveness_session().send().await);
@@ -145,6 +141,23 @@ async fn a_hang_lasts_until_the_emulator_stops() {
 }
 
 #[tokio::test]
+async fn a_fault_with_a_probability_repeats_with_its_seed() {
+    let mut runs = Vec::new();
+    for seed in [7, 7, 8] {
+        let chance = Fault::internal_server_error().with_probability(0.5);
+        let builder = emulator().verify_signatures(false).faults([chance]);
+        let emulator = builder.seed(seed).start().await.unwrap();
+        let mut statuses = Vec::new();
+        for _ in 0..32 {
+            statuses.push(call(&emulator, CREATE, "{}").await.status);
+        }
+        runs.push(statuses);
+    }
+    assert_eq!(runs[0], runs[1]);
+    assert_ne!(runs[0], runs[2]);
+}
+
+#[tokio::test]
 async fn an_answer_cut_short_announces_more_than_it_sends() {
     let emulator = with(Fault::cut_short()).await;
     let answer = exchange(emulator.addr(), &call_text(CREATE, "{}"))
@@ -203,6 +216,7 @@ async fn answer_faults_leave_refusals_alone() {
     let emulator = with(Fault::reset_after_create()).await;
     let answer = call(&emulator, CREATE, r#"{"KmsKeyId":""}"#).await;
     assert_eq!(answer.error_type(), "InvalidParameterException");
+    assert_eq!(emulator.journal().faults_injected, 0);
 }
 
 #[tokio::test]

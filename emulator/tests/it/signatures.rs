@@ -265,6 +265,22 @@ async fn an_incomplete_header_is_told_what_it_lacks() {
 }
 
 #[tokio::test]
+async fn a_signature_must_cover_the_host() {
+    let emulator = emulator().start().await.unwrap();
+    let answer = Signed::default()
+        .send_with(&emulator, |name, value| match name {
+            "authorization" => Some(value.replace("host;", "")),
+            _ => Some(value),
+        })
+        .await;
+    assert_refused(
+        &answer,
+        "InvalidSignatureException",
+        "must be a 'SignedHeader'",
+    );
+}
+
+#[tokio::test]
 async fn verification_can_be_switched_off() {
     let emulator = emulator().verify_signatures(false).start().await.unwrap();
     let stranger = Signed {
