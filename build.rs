@@ -2,11 +2,6 @@
 //! `face-liveness-client`, with a codec of the gateway's own. No message is
 //! generated here.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "build scripts speak to cargo on standard output"
-)]
-
 use std::error::Error;
 use std::path::Path;
 

@@ -7,6 +7,9 @@ use super::Settings;
 use super::layers::{Layers, Source, settable_keys, variable};
 use crate::region::Region;
 
+/// A setting as TOML, and its source.
+type Line = (String, String);
+
 /// The configuration in force. Its `Display` is TOML; it holds no secret.
 #[derive(Debug)]
 pub struct Effective {
@@ -24,7 +27,7 @@ impl Effective {
         }
     }
 
-    fn line(&self, key: &str, values: &toml::Table) -> (String, String) {
+    fn line(&self, key: &str, values: &toml::Table) -> Line {
         let name = key.rsplit('.').next().unwrap_or(key);
         if let (None, "region", Some(found)) = (find(values, key), key, &self.found_region) {
             return (
@@ -46,9 +49,10 @@ impl Effective {
         }
     }
 
-    fn sections(&self) -> Vec<(Option<String>, Vec<(String, String)>)> {
+    /// The lines by table, those of no table first.
+    fn sections(&self) -> Vec<(Option<String>, Vec<Line>)> {
         let values = toml::Table::try_from(&self.settings).unwrap_or_default();
-        let mut sections: Vec<(Option<String>, Vec<(String, String)>)> = vec![(None, Vec::new())];
+        let mut sections: Vec<(Option<String>, Vec<Line>)> = vec![(None, Vec::new())];
         for key in settable_keys() {
             let table = key.rsplit_once('.').map(|(table, _)| table.to_owned());
             let line = self.line(&key, &values);

@@ -32,7 +32,7 @@ use crate::config::Trust;
 #[derive(Clone, Debug)]
 pub(super) enum Connect {
     Verified(Option<TlsContext>),
-    Unverified(Unverified),
+    Unverified(Box<Unverified>),
 }
 
 impl Connect {
@@ -43,7 +43,7 @@ impl Connect {
                 let store = TrustStore::empty().with_pem_certificate(bundle.pem());
                 Self::Verified(Some(TlsContext::builder().with_trust_store(store).build()?))
             }
-            Trust::Anything => Self::Unverified(Unverified::new()?),
+            Trust::Anything => Self::Unverified(Box::new(Unverified::new()?)),
         })
     }
 
@@ -53,7 +53,7 @@ impl Connect {
         match self {
             Self::Verified(None) => builder.build_https(),
             Self::Verified(Some(context)) => builder.tls_context(context.clone()).build_https(),
-            Self::Unverified(unverified) => SharedHttpClient::new(unverified.clone()),
+            Self::Unverified(unverified) => SharedHttpClient::new(Unverified::clone(unverified)),
         }
     }
 }
