@@ -1,13 +1,11 @@
 """grpcurl, as a user calls it."""
 
 import json
-import os
 from dataclasses import dataclass
 
 from programs import Program, environment, run
 
 CREATE = "faceliveness.v1.FaceLivenessService/CreateSession"
-_BINARY = os.environ.get("INTEROP_GRPCURL", "grpcurl")
 
 
 @dataclass
@@ -55,7 +53,7 @@ class Grpcurl:
 
     def _words(self, *flags, request=None):
         data = [] if request is None else ["-d", json.dumps(request)]
-        return [_BINARY, "-plaintext", *flags, *data, self.address]
+        return ["grpcurl", "-plaintext", *flags, *data, self.address]
 
     def list(self):
         return _good(run(*self._words(), "list")).split()

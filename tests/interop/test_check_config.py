@@ -28,7 +28,15 @@ def test_every_mistake_of_every_source_is_told_with_its_place(gateway_binary, tm
         FACE_LIVENESS_REGOIN="us-east-1",
         AWS_ACCESS_KEY_ID="half-a-pair",
     )
-    flags = ("--region", "eu-north-1", "--listen", "nowhere", "--endpoint-url", "ftp://x", "--bogus")
+    flags = (
+        "--region",
+        "eu-north-1",
+        "--listen",
+        "nowhere",
+        "--endpoint-url",
+        "ftp://x",
+        "--bogus",
+    )
     done = run(gateway_binary, "check-config", "--config", config, *flags, env=env)
     assert mistakes(done).keys() == {
         "--bogus",

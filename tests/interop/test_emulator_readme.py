@@ -15,7 +15,9 @@ ADDRESS = "127.0.0.1:4580"
 
 def example(language, containing):
     """The one example in this language that contains this text."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(
+        rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL
+    )
     (found,) = (block for block in blocks if containing in block)
     return found
 
@@ -61,7 +63,9 @@ def test_the_boto3_example(follow, tmp_path, emulator):
 
 
 def test_the_javascript_example(follow, tmp_path, emulator):
-    code = example("js", "client-rekognition").replace(ADDRESS, emulator.url.removeprefix("http://"))
+    code = example("js", "client-rekognition").replace(
+        ADDRESS, emulator.url.removeprefix("http://")
+    )
     (tmp_path / "example.mjs").write_text(code)
     (tmp_path / "node_modules").symlink_to(os.environ["INTEROP_NODE_MODULES"])
     read_back(good(follow("node example.mjs")))
