@@ -261,10 +261,9 @@ Create one with settings; the same token gives the same session for three minute
 
 Read the session above from the emulator, as a backend reads it from AWS:
 
-  AWS_ACCESS_KEY_ID={ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY} python3 -c '
-  import boto3
-  rekognition = boto3.client("rekognition", region_name="{region}", endpoint_url="{emulator}")
-  print(rekognition.get_face_liveness_session_results(SessionId="{id}")["Status"])'
+  AWS_ACCESS_KEY_ID={ACCESS_KEY_ID} AWS_SECRET_ACCESS_KEY={SECRET_ACCESS_KEY} python3 -c 'import boto3
+print(boto3.client("rekognition", region_name="{region}", endpoint_url="{emulator}")
+  .get_face_liveness_session_results(SessionId="{id}")["Status"])'
 
 Ctrl-C stops it.
 "#

@@ -29,7 +29,7 @@ use crate::inbound::{
 use crate::refusal::Refusal;
 use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
-use crate::service::{FaceLiveness, FaceLivenessServiceServer};
+use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
 use crate::upstream::Aws;
 
@@ -172,37 +172,72 @@ impl Stack {
     }
 
     fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+        let service = FaceLiveness::new(self.aws.rekognition(), self.regions.clone());
+        let sessions = sessions(service, self.max_deadline, Arc::clone(&self.admission));
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
         Services::new()
-            .add(self.sessions(), FILE_DESCRIPTOR_SET)
+            .add(sessions, FILE_DESCRIPTOR_SET)
             .add(
                 until_drain.named_layer(health),
                 tonic_health::pb::FILE_DESCRIPTOR_SET,
             )
             .with_reflection(&until_drain)
     }
+}
 
-    /// The session service and what only its calls cross, outermost first.
-    fn sessions(&self) -> impl GrpcService {
-        let upstream = self.aws.rekognition();
-        let service =
-            FaceLivenessServiceServer::new(FaceLiveness::new(upstream, self.regions.clone()))
-                .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        ServiceBuilder::new()
-            // A defect costs one call, not the connection and its other calls.
-            .layer(CatchPanicLayer::custom(panicked))
-            // Bounds everything that waits.
-            .layer(DeadlineLayer::new(self.max_deadline))
-            // Sheds what would only wait.
-            .layer(AdmissionLayer::new(Arc::clone(&self.admission)))
-            // Completes the refusals that tonic makes itself.
-            .layer(FramingLayer)
-            .named_layer(service)
-    }
+/// The session service and what only its calls cross, outermost first.
+fn sessions<U: Upstream>(
+    service: FaceLiveness<U>,
+    max_deadline: Duration,
+    admission: Arc<Admission>,
+) -> impl GrpcService {
+    let service =
+        FaceLivenessServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    ServiceBuilder::new()
+        // A defect costs one call, not the connection and its other calls.
+        .layer(CatchPanicLayer::custom(panicked))
+        // Bounds everything that waits.
+        .layer(DeadlineLayer::new(max_deadline))
+        // Sheds what would only wait.
+        .layer(AdmissionLayer::new(admission))
+        // Completes the refusals that tonic makes itself.
+        .layer(FramingLayer)
+        .named_layer(service)
 }
 
 /// The panic's message is in the log, by the panic hook.
 fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
     Status::from(Refusal::Internal).into_http()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse as _;
+    use http::Request;
+    use http_body_util::Full;
+    use tonic::Code;
+    use tonic_types::StatusExt as _;
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_with_details() {
+        let upstream = tower::service_fn(async |_| panic!("a defect"));
+        let region = Region::parse("us-east-1").unwrap();
+        let service = FaceLiveness::new(upstream, vec![region]);
+        let sessions = sessions(service, Duration::from_secs(1), Arc::new(Admission::new(1)));
+        let empty_message: &[u8] = &[0; 5];
+        let request = Request::post("/faceliveness.v1.FaceLivenessService/CreateSession")
+            .body(Body::new(Full::from(empty_message)))
+            .unwrap();
+        let answer = sessions.oneshot(request).await.unwrap().into_response();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(status.get_details_error_info().unwrap().reason, "INTERNAL");
+        assert_eq!(
+            status.metadata().get("grpc-retry-pushback-ms").unwrap(),
+            "-1"
+        );
+    }
 }

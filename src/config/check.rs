@@ -187,7 +187,7 @@ impl<'a> Check<'a> {
                 (None, Some(found)) => self.listed("region", found, settings)?,
                 (None, None) => {
                     self.mistake("region", format!(
-                        "no region: set --region, FACE_LIVENESS_REGION, AWS_REGION or [[regions]] to one of {}",
+                        "is set nowhere: set --region, FACE_LIVENESS_REGION, AWS_REGION or [[regions]] to one of {}",
                         WITH_FACE_LIVENESS.join(", ")
                     ));
                     return None;
@@ -282,7 +282,7 @@ impl<'a> Check<'a> {
 
     fn endpoint(&mut self, key: &str, text: Option<&str>) -> Option<Url> {
         let problem = match Url::parse(text?) {
-            Err(error) => error.to_string(),
+            Err(error) => format!("{error}; write it like http://127.0.0.1:4580"),
             Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
                 "must begin with http:// or https:// and name a host".to_owned()
             }

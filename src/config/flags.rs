@@ -21,8 +21,8 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
 
-    /// AWS region to create sessions in; which of [[regions]] is the default if
-    /// there are several [default: as AWS's SDKs find it]
+    /// AWS region to create sessions in; the default one if the file lists several
+    /// [default: as AWS's SDKs find it]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,

@@ -35,7 +35,7 @@ impl Source {
             Self::Flag => format!("--{}", key.replace('_', "-")),
             Self::Variable => variable(key),
             Self::File(path) => format!("{}: {key}", path.display()),
-            Self::Default => format!("default of {key}"),
+            Self::Default => key.to_owned(),
         }
     }
 }
@@ -181,7 +181,15 @@ fn problem(kind: &figment::error::Kind) -> String {
         figment::error::Kind::UnknownField(_, known) => {
             format!("unknown key; the keys here are {}", known.join(", "))
         }
-        kind => kind.to_string(),
+        kind => with_example(kind.to_string()),
+    }
+}
+
+/// The library that reads durations does not say how they are written.
+fn with_example(problem: String) -> String {
+    match problem.strip_suffix("a duration") {
+        Some(found) => format!("{found}a duration with its unit, such as \"500ms\" or \"5s\""),
+        None => problem,
     }
 }
 

@@ -45,16 +45,27 @@ impl<U> FaceLiveness<U> {
     }
 }
 
-#[tonic::async_trait]
-impl<U> FaceLivenessService for FaceLiveness<U>
-where
-    U: Service<upstream::Request, Response = Session, Error = upstream::Error>
+/// What makes the sessions.
+pub(crate) trait Upstream:
+    Service<upstream::Request, Response = Session, Error = upstream::Error, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Upstream for S where
+    S: Service<upstream::Request, Response = Session, Error = upstream::Error, Future: Send>
         + Clone
         + Send
         + Sync
-        + 'static,
-    U::Future: Send,
+        + 'static
 {
+}
+
+#[tonic::async_trait]
+impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
     async fn create_session(
         &self,
         request: Request<CreateSessionRequest>,

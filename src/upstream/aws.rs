@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::connector::Connect;
+use super::error::is_caused_by;
 use super::{Cause, Error, Rekognition};
 use crate::config::{AwsConfig, AwsIdentity, Config, RegionConfig};
 use crate::region::Region;
@@ -23,6 +24,8 @@ use crate::region::Region;
 pub struct Aws {
     regions: Vec<(Region, SdkConfig)>,
     connect: Connect,
+    /// Whether requests go out unsigned.
+    anonymous: bool,
 }
 
 impl Aws {
@@ -38,17 +41,22 @@ impl Aws {
             let sdk = sdk_config(region, &config.aws, connect.http_client()).await;
             regions.push((region.region.clone(), sdk));
         }
-        Ok(Self { regions, connect })
+        let anonymous = matches!(config.aws.identity, AwsIdentity::Anonymous);
+        Ok(Self {
+            regions,
+            connect,
+            anonymous,
+        })
     }
 
-    /// A client with HTTP connections of its own, for use in one runtime.
+    /// Clients with HTTP connections of their own, for use in one runtime.
     #[must_use]
     pub fn rekognition(&self) -> Rekognition {
         let http = self.connect.http_client();
         Rekognition::new(
             self.regions
                 .iter()
-                .map(|(region, sdk)| (region.clone(), client(sdk, http.clone()))),
+                .map(|(region, sdk)| (region.clone(), self.client(sdk, http.clone()))),
         )
     }
 
@@ -59,9 +67,21 @@ impl Aws {
     pub async fn load_credentials(&self) -> Result<(), Error> {
         let http = self.connect.http_client();
         for (_, sdk) in &self.regions {
-            rehearse(&client(sdk, http.clone())).await?;
+            rehearse(&self.client(sdk, http.clone())).await?;
         }
         Ok(())
+    }
+
+    fn client(&self, sdk: &SdkConfig, http: SharedHttpClient) -> Client {
+        let config = aws_sdk_rekognition::config::Builder::from(sdk)
+            .http_client(http)
+            .retry_config(RetryConfig::standard());
+        let config = if self.anonymous {
+            config.allow_no_auth()
+        } else {
+            config
+        };
+        Client::from_conf(config.build())
     }
 }
 
@@ -94,15 +114,6 @@ async fn sdk_config(
     loader.load().await
 }
 
-fn client(sdk: &SdkConfig, http: SharedHttpClient) -> Client {
-    Client::from_conf(
-        aws_sdk_rekognition::config::Builder::from(sdk)
-            .http_client(http)
-            .retry_config(RetryConfig::standard())
-            .build(),
-    )
-}
-
 /// Prepares and signs a call and stops before it is sent: what remains of it are
 /// the credentials, in the cache that real calls use.
 async fn rehearse(client: &Client) -> Result<(), Error> {
@@ -112,7 +123,7 @@ async fn rehearse(client: &Client) -> Result<(), Error> {
         .interceptor(StopBeforeTransmit)
         .send();
     match rehearsal.await {
-        Err(error) if stopped(&error) => Ok(()),
+        Err(error) if is_caused_by::<Stopped>(&error) => Ok(()),
         Err(error) => Err(error.into()),
         Ok(_) => Err(Error::new(Cause::Malformed, None)),
     }
@@ -141,8 +152,4 @@ impl Intercept for StopBeforeTransmit {
     ) -> Result<(), BoxError> {
         Err(Stopped.into())
     }
-}
-
-fn stopped(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Stopped>())
 }

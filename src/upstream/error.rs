@@ -101,13 +101,18 @@ impl From<SdkError<Modeled, HttpResponse>> for Error {
 
 fn cause(error: &SdkError<Modeled, HttpResponse>) -> Cause {
     match error {
+        SdkError::ServiceError(service) if service.raw().status().is_success() => Cause::Malformed,
         SdkError::ServiceError(service) => modeled(service.err())
             .unwrap_or_else(|| by_code(service.err().code(), service.raw().status().as_u16())),
+        // The connection broke before the answer was whole.
+        error @ SdkError::ResponseError(_) if is_caused_by::<hyper::Error>(error) => {
+            Cause::Unavailable
+        }
         SdkError::ResponseError(response) if response.raw().status().is_success() => {
             Cause::Malformed
         }
         SdkError::ResponseError(response) => by_code(None, response.raw().status().as_u16()),
-        error if is_about_credentials(error) => Cause::Credentials,
+        error if is_caused_by::<CredentialsError>(error) => Cause::Credentials,
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => Cause::Unavailable,
         _ => Cause::Rejected,
     }
@@ -152,20 +157,17 @@ fn by_code(code: Option<&str>, status: u16) -> Cause {
     }
 }
 
-fn is_about_credentials(error: &SdkError<Modeled, HttpResponse>) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+/// Whether an `E` is among the causes of `error`.
+pub(super) fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<E>())
 }
+
+/// A pause beyond this is a mistake, not a plan.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
     let millis = response.headers().get(RETRY_AFTER)?.parse().ok()?;
-    Some(Duration::from_millis(millis))
+    Some(Duration::from_millis(millis).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]

@@ -1,0 +1,371 @@
+//! Flags over variables over the file over defaults; every mistake at once, with
+//! its place.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use face_liveness_gateway::config::{self, Config, Effective, Flags, Mistakes, Variables};
+
+use crate::support::file;
+
+fn variables(pairs: &[(&str, &str)]) -> Variables {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+async fn load(
+    flags: Flags,
+    pairs: &[(&str, &str)],
+    toml: Option<&str>,
+) -> Result<(Config, Effective), (Mistakes, Option<PathBuf>)> {
+    let toml = toml.map(file);
+    let path = toml.as_ref().map(|file| file.path().to_owned());
+    let flags = Flags {
+        config: path.clone().or(flags.config),
+        ..flags
+    };
+    config::load(&flags, &variables(pairs), Vec::new())
+        .await
+        .map_err(|mistakes| (mistakes, path))
+}
+
+/// The mistakes, with the file called `FILE`.
+async fn mistakes(flags: Flags, pairs: &[(&str, &str)], toml: Option<&str>) -> Vec<String> {
+    let (mistakes, path) = load(flags, pairs, toml).await.unwrap_err();
+    let path = path
+        .map(|path| path.display().to_string())
+        .unwrap_or_else(|| "no file".to_owned());
+    mistakes
+        .as_slice()
+        .iter()
+        .map(|mistake| mistake.to_string().replace(&path, "FILE"))
+        .collect()
+}
+
+fn flag(value: &str) -> Option<String> {
+    Some(value.to_owned())
+}
+
+#[tokio::test]
+async fn flags_win_over_variables_and_variables_over_the_file() {
+    let toml =
+        "region = 'us-east-1'\nlisten = '127.0.0.1:1'\nread_timeout = '1s'\nconnect_timeout = '1s'";
+    let pairs = [
+        ("FACE_LIVENESS_LISTEN", "127.0.0.1:2"),
+        ("FACE_LIVENESS_READ_TIMEOUT", "2s"),
+    ];
+    let flags = Flags {
+        listen: flag("127.0.0.1:3"),
+        ..Flags::default()
+    };
+    let (config, effective) = load(flags, &pairs, Some(toml)).await.unwrap();
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.aws.read_timeout.as_secs(), 2);
+    assert_eq!(config.aws.connect_timeout.as_secs(), 1);
+
+    let shown = effective.to_string();
+    let source = |key: &str| {
+        let line = shown
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} =")))
+            .unwrap();
+        line.split_once('#').unwrap().1.trim().to_owned()
+    };
+    assert_eq!(source("listen"), "--listen");
+    assert_eq!(source("read_timeout"), "FACE_LIVENESS_READ_TIMEOUT");
+    assert!(source("connect_timeout").starts_with("file "), "{shown}");
+    assert_eq!(source("max_in_flight"), "default");
+}
+
+#[tokio::test]
+async fn what_check_config_prints_is_a_configuration_file_that_says_the_same() {
+    let toml = "debug = true\n[server]\ndrain_delay = '1s'\n[[regions]]\nname = 'us-east-1'\n[[regions]]\nname = 'eu-west-1'\nendpoint_url = 'http://127.0.0.1:1'";
+    let (_, effective) = load(Flags::default(), &[], Some(toml)).await.unwrap();
+    let printed = effective.to_string();
+    let (_, again) = load(Flags::default(), &[], Some(&printed)).await.unwrap();
+    let values = |text: &str| {
+        text.lines()
+            .filter_map(|line| line.split('#').next())
+            .map(|line| line.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(values(&again.to_string()), values(&printed));
+}
+
+#[tokio::test]
+async fn every_key_of_the_server_can_be_set_by_a_variable() {
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_SERVER_MAX_IN_FLIGHT", "7"),
+        ("FACE_LIVENESS_SERVER_DRAIN_DELAY", "0s"),
+        ("FACE_LIVENESS_NO_SIGN_REQUEST", "true"),
+        ("FACE_LIVENESS_PROFILE", "123"),
+    ];
+    let (config, _) = load(Flags::default(), &pairs, None).await.unwrap();
+    assert_eq!(config.server.max_in_flight, 7);
+    assert!(config.server.drain_delay.is_zero());
+}
+
+#[tokio::test]
+async fn all_mistakes_are_told_at_once_each_with_its_place() {
+    let toml = "
+        region = 'eu-central-1'
+        colour = 'red'
+        listen = 'here'
+        connect_timeout = 5
+        [server]
+        drain_delay = '5'
+        max_in_flight = 0
+        bogus = 1
+    ";
+    let pairs = [
+        ("FACE_LIVENESS_READ_TIMEOUT", "soon"),
+        ("FACE_LIVENESS_COLOUR", "red"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+    ];
+    let flags = Flags {
+        debug: flag("maybe"),
+        endpoint_url: flag("localhost"),
+        ..Flags::default()
+    };
+    let told = mistakes(flags, &pairs, Some(toml)).await;
+    let places: BTreeSet<_> = told
+        .iter()
+        .map(|mistake| mistake.split(": ").next().unwrap())
+        .collect();
+    let expected = BTreeSet::from([
+        "--debug",
+        "--endpoint-url",
+        "AWS_SECRET_ACCESS_KEY",
+        "FACE_LIVENESS_COLOUR",
+        "FACE_LIVENESS_READ_TIMEOUT",
+        "FILE",
+    ]);
+    assert_eq!(places, expected, "{told:#?}");
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "colour",
+            "connect_timeout",
+            "listen",
+            "region",
+            "server.bogus",
+            "server.drain_delay",
+            "server.max_in_flight"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_mistake_in_a_flag_does_not_hide_one_in_the_file_beneath_it() {
+    let flags = Flags {
+        listen: flag("there"),
+        region: flag("us-east-1"),
+        ..Flags::default()
+    };
+    let told = mistakes(flags, &[], Some("listen = 'here'")).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[tokio::test]
+async fn mistakes_in_lists_are_told_with_their_index() {
+    let toml = "
+        [[regions]]
+        name = 'eu-central-1'
+        [[regions]]
+        nam = 'us-east-1'
+        [[regions]]
+        name = 'us-east-1'
+        endpoint_url = 'ftp://x'
+        [[regions]]
+        name = 'us-east-1'
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "regions[0].name",
+            "regions[1].nam",
+            "regions[1].name",
+            "regions[2].endpoint_url",
+            "regions[3].name"
+        ],
+        "{told:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_region_without_face_liveness_is_refused_with_the_list_unless_allowed() {
+    let flags = || Flags {
+        region: flag("eu-central-1"),
+        ..Flags::default()
+    };
+    let told = mistakes(flags(), &[], None).await;
+    assert!(
+        told[0].starts_with("--region: eu-central-1 has no Face Liveness"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("ap-southeast-7"), "{told:?}");
+    let allowed = Flags {
+        allow_unlisted_region: flag("true"),
+        ..flags()
+    };
+    assert!(load(allowed, &[], None).await.is_ok());
+}
+
+#[tokio::test]
+async fn region_picks_the_default_among_regions() {
+    let toml = "[[regions]]\nname = 'us-east-1'\n[[regions]]\nname = 'eu-west-1'";
+    let flags = Flags {
+        region: flag("eu-west-1"),
+        ..Flags::default()
+    };
+    let (config, _) = load(flags, &[], Some(toml)).await.unwrap();
+    let names: Vec<_> = config
+        .regions
+        .iter()
+        .map(|entry| entry.region.as_str())
+        .collect();
+    assert_eq!(names, ["eu-west-1", "us-east-1"]);
+    let flags = Flags {
+        region: flag("us-west-2"),
+        ..Flags::default()
+    };
+    assert!(
+        mistakes(flags, &[], Some(toml)).await[0].starts_with("--region: us-west-2 is not among")
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_missing_or_not_toml_is_told_with_who_named_it() {
+    let missing = Flags {
+        config: Some("/no/such/file".into()),
+        region: flag("us-east-1"),
+        ..Flags::default()
+    };
+    let told = mistakes(missing, &[], None).await;
+    assert!(
+        told[0].starts_with("--config: cannot read /no/such/file"),
+        "{told:?}"
+    );
+    let pairs = [
+        ("FACE_LIVENESS_CONFIG", "/no/such/file"),
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+    ];
+    let told = mistakes(Flags::default(), &pairs, None).await;
+    assert!(
+        told[0].starts_with("FACE_LIVENESS_CONFIG: cannot read"),
+        "{told:?}"
+    );
+    let flags = Flags {
+        region: flag("us-east-1"),
+        ..Flags::default()
+    };
+    let told = mistakes(flags, &[], Some("listen = \n")).await;
+    assert!(
+        told[0].contains("FILE is not TOML") && told[0].contains("line 1"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_ca_bundle_must_hold_certificates_and_excludes_no_verify_ssl() {
+    let region = || Flags {
+        region: flag("us-east-1"),
+        ..Flags::default()
+    };
+    let empty = file("");
+    let path = || flag(&empty.path().display().to_string());
+    let told = mistakes(
+        Flags {
+            ca_bundle: path(),
+            ..region()
+        },
+        &[],
+        None,
+    )
+    .await;
+    assert!(
+        told[0].starts_with("--ca-bundle: ")
+            && told[0].ends_with("holds no certificate in PEM form"),
+        "{told:?}"
+    );
+    let both = Flags {
+        ca_bundle: path(),
+        no_verify_ssl: flag("true"),
+        ..region()
+    };
+    assert!(
+        mistakes(both, &[], None).await[0]
+            .starts_with("--ca-bundle: has no effect together with no_verify_ssl")
+    );
+}
+
+#[tokio::test]
+async fn a_url_must_not_carry_credentials_and_does_not_show_them() {
+    let flags = Flags {
+        region: flag("us-east-1"),
+        endpoint_url: flag("https://me:hush@host"),
+        ..Flags::default()
+    };
+    let told = mistakes(flags, &[], None).await;
+    assert!(
+        told[0].starts_with("--endpoint-url: must not carry"),
+        "{told:?}"
+    );
+    assert!(!told[0].contains("hush"));
+}
+
+#[tokio::test]
+async fn the_variables_that_kubernetes_sets_for_services_are_no_mistakes() {
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_PORT", "tcp://10.0.0.1:50051"),
+        ("FACE_LIVENESS_SERVICE_HOST", "10.0.0.1"),
+        ("FACE_LIVENESS_SERVICE_PORT_GRPC", "50051"),
+        ("FACE_LIVENESS_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        ("FACE_LIVENESS_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("FACE_LIVENESS_GATEWAY_PORT", "tcp://10.0.0.1:50051"),
+    ];
+    assert!(load(Flags::default(), &pairs, None).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_readme_lists_every_key_with_its_default() {
+    let readme = include_str!("../../README.md");
+    let (_, effective) = load(
+        Flags {
+            region: flag("us-east-1"),
+            ..Flags::default()
+        },
+        &[],
+        None,
+    )
+    .await
+    .unwrap();
+    let printed = effective.to_string();
+    let mut table = String::new();
+    for line in printed.lines().filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix('[') {
+            table = format!("{}.", name.trim_end_matches(']'));
+            continue;
+        }
+        let (setting, source) = line.trim_start_matches("# ").rsplit_once('#').unwrap();
+        let (key, value) = setting.split_once('=').unwrap();
+        let row = match source.trim() {
+            "default" => format!("| `{table}{}` | `{}` |", key.trim(), value.trim()),
+            _ => format!("| `{table}{}` |", key.trim()),
+        };
+        assert!(readme.contains(&row), "the README's table lacks {row}");
+    }
+}

@@ -1,0 +1,24 @@
+//! The gateway's promises, each tried over the real client, real sockets, the
+//! real AWS SDK and the emulator. One module a promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails fails its test"
+)]
+
+mod raw;
+mod support;
+
+mod aws;
+mod bad_input;
+mod commands;
+mod configuration;
+mod deadlines;
+mod health;
+mod limits;
+mod reflection;
+mod refusals;
+mod sessions;
+mod shutdown;
+mod validation;
