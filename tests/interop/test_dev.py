@@ -50,7 +50,6 @@ def test_the_printed_call_with_settings_gets_one_session_by_its_token(dev):
     assert session_id(paste(dev, settings)) == session_id(paste(dev, settings))
 
 
-@pytest.mark.xfail(reason="python3 -c refuses the indentation before version 3.14")
 def test_the_printed_boto3_lines_read_the_session_that_the_gateway_made(dev):
     done = paste(dev, r"boto3")
     assert (done.stdout.strip(), done.returncode) == ("CREATED", 0), done.stderr
