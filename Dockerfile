@@ -43,6 +43,7 @@ COPY --from=build /build/root/ /
 USER 65532:65532
 EXPOSE 50051
 STOPSIGNAL SIGTERM
+# Both the gateway and this read FACE_LIVENESS_LISTEN, should another port be wanted.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/face-liveness-gateway", "healthcheck"]
 ENTRYPOINT ["/face-liveness-gateway"]
 CMD ["serve"]
