@@ -63,12 +63,7 @@ def test_a_region_that_is_not_served_is_refused_with_those_that_are(grpcurl, emu
         ("service-unavailable", UNAVAILABLE, "UPSTREAM_UNAVAILABLE"),
         ("reset", UNAVAILABLE, "UPSTREAM_UNAVAILABLE"),
         ("reset-after-create", UNAVAILABLE, "UPSTREAM_UNAVAILABLE"),
-        pytest.param(
-            "cut-short",
-            UNAVAILABLE,
-            "UPSTREAM_UNAVAILABLE",
-            marks=pytest.mark.xfail(reason="half an answer counts as UPSTREAM_MALFORMED"),
-        ),
+        ("cut-short", UNAVAILABLE, "UPSTREAM_UNAVAILABLE"),
         ("expired-token", UNAVAILABLE, "UPSTREAM_CREDENTIALS"),
         ("unrecognized-client", UNAVAILABLE, "UPSTREAM_CREDENTIALS"),
         ("provisioned-throughput-exceeded", RESOURCE_EXHAUSTED, "UPSTREAM_QUOTA"),
@@ -93,12 +88,7 @@ def test_what_a_retry_can_overcome_says_when_to_retry(grpcurl, emulator, fault, 
         ("access-denied", INTERNAL, "UPSTREAM_ACCESS_DENIED"),
         ("no-session-id", INTERNAL, "UPSTREAM_MALFORMED"),
         ("malformed-session-id", INTERNAL, "UPSTREAM_MALFORMED"),
-        pytest.param(
-            "not-json",
-            INTERNAL,
-            "UPSTREAM_MALFORMED",
-            marks=pytest.mark.xfail(reason="counts as UPSTREAM_REJECTED"),
-        ),
+        ("not-json", INTERNAL, "UPSTREAM_MALFORMED"),
     ],
 )
 def test_what_a_retry_cannot_overcome_forbids_it(grpcurl, emulator, fault, code, reason):

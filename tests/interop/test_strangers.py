@@ -1,6 +1,6 @@
 """Whoever speaks something other than gRPC is told so, or let go, and harms nobody."""
 
-import os
+import random
 import socket
 import ssl
 
@@ -42,7 +42,7 @@ def test_http_2_that_is_not_grpc_gets_a_sentence(gateway):
     "said",
     [
         pytest.param(bytes(range(256)) * 256, id="64 KiB of every byte"),
-        pytest.param(os.urandom(4096), id="random bytes"),
+        pytest.param(random.Random(1).randbytes(4096), id="random bytes"),
         pytest.param(PREFACE[:10], id="half a preface"),
         pytest.param(PREFACE + b"\xff" * 9 + bytes(range(256)), id="a broken frame"),
         pytest.param(PREFACE + b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" * 1000, id="broken frames"),
@@ -57,7 +57,9 @@ def test_garbage_leaves_it_alive(gateway, said):
             stranger.shutdown(socket.SHUT_WR)
             while stranger.recv(65536):
                 pass
-        except ConnectionError:
+        except TimeoutError:
+            raise
+        except OSError:
             pass  # Thrown out before the end of it: just as well.
     assert serves(gateway)
 
