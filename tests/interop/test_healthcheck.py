@@ -47,11 +47,11 @@ def test_2_where_nobody_listens(gateway_binary):
     assert address in done.stderr
 
 
-def test_2_where_nobody_answers(gateway_binary):
+def test_3_where_the_call_gets_no_answer(gateway_binary):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = address_of(silent)
         done = run(gateway_binary, "healthcheck", "--address", address, "--timeout", "200ms")
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert address in done.stderr
 
 
