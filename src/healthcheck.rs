@@ -42,11 +42,11 @@ pub enum Unhealthy {
     #[error("cannot connect to {0}: {1}")]
     NoConnection(SocketAddr, String),
     /// The call was refused.
-    #[error("the health check failed with {0:?}: {1}")]
-    CallFailed(Code, String),
+    #[error("the health check of {0} failed with {1:?}: {2}")]
+    CallFailed(SocketAddr, Code, String),
     /// The gateway says that it does not serve.
-    #[error("{0}")]
-    NotServing(&'static str),
+    #[error("{0} says {1}")]
+    NotServing(SocketAddr, &'static str),
 }
 
 impl Unhealthy {
@@ -56,7 +56,7 @@ impl Unhealthy {
         match self {
             Self::NoConnection(..) => 2,
             Self::CallFailed(..) => 3,
-            Self::NotServing(_) => 4,
+            Self::NotServing(..) => 4,
         }
     }
 }
@@ -81,10 +81,12 @@ pub async fn run(flags: &Flags, variables: &Variables) -> Result<(), Unhealthy> 
     let answer = timeout_at(deadline, HealthClient::new(channel).check(request))
         .await
         .unwrap_or_else(|_| Err(Status::deadline_exceeded(format!("no answer in {limit:?}"))))
-        .map_err(|status| Unhealthy::CallFailed(status.code(), status.message().to_owned()))?;
+        .map_err(|status| {
+            Unhealthy::CallFailed(address, status.code(), status.message().to_owned())
+        })?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        status => Err(Unhealthy::NotServing(status.as_str_name())),
+        status => Err(Unhealthy::NotServing(address, status.as_str_name())),
     }
 }
 
