@@ -10,7 +10,12 @@ use crate::{VERSION, dev, healthcheck};
 
 /// A gRPC gateway to Amazon Rekognition's CreateFaceLivenessSession.
 #[derive(Debug, Parser)]
-#[command(name = "face-liveness-gateway", version = VERSION, max_term_width = 100)]
+#[command(
+    name = "face-liveness-gateway",
+    version = VERSION,
+    max_term_width = 100,
+    args_override_self = true
+)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -54,15 +59,13 @@ impl Args {
                 Ok(parsed) => return Ok((parsed, mistakes)),
                 Err(error) => error,
             };
-            let Some(unknown) = unknown_flag(&error) else {
+            let Some(at) = place_of(&error, &args) else {
                 return Err(error);
             };
-            let Some(at) = args.iter().position(|arg| names(arg, &unknown)) else {
-                return Err(error);
-            };
+            let place = name(&args[at]).unwrap_or_default().to_owned();
             mistakes.push(Mistake {
-                place: unknown,
-                problem: hint(&error),
+                place,
+                problem: problem(&error),
             });
             let value = usize::from(args.get(at + 1).is_some_and(|next| !is_flag(next)));
             args.drain(at..=at + value);
@@ -70,12 +73,24 @@ impl Args {
     }
 }
 
-fn unknown_flag(error: &clap::Error) -> Option<String> {
-    match (error.kind(), error.get(ContextKind::InvalidArg)) {
-        (ErrorKind::UnknownArgument, Some(ContextValue::String(name))) if name.starts_with('-') => {
-            Some(name.clone())
-        }
-        _ => None,
+/// Where the flag stands that the error is about, if it is about one.
+fn place_of(error: &clap::Error, args: &[OsString]) -> Option<usize> {
+    let Some(ContextValue::String(about)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    // "--region <REGION>" when its value is missing.
+    let flag = about
+        .split([' ', '='])
+        .next()
+        .filter(|flag| flag.starts_with('-'))?;
+    args.iter().position(|arg| name(arg) == Some(flag))
+}
+
+fn problem(error: &clap::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnknownArgument => hint(error),
+        ErrorKind::InvalidValue => "a value is missing".to_owned(),
+        kind => kind.to_string(),
     }
 }
 
@@ -86,10 +101,9 @@ fn hint(error: &clap::Error) -> String {
     }
 }
 
-/// Whether `arg` is the flag `name`, with or without a value behind `=`.
-fn names(arg: &OsStr, name: &str) -> bool {
-    arg.to_str()
-        .is_some_and(|arg| arg.split('=').next() == Some(name))
+/// The flag that `arg` is, without a value behind `=`.
+fn name(arg: &OsStr) -> Option<&str> {
+    arg.to_str()?.split('=').next()
 }
 
 fn is_flag(arg: &OsStr) -> bool {

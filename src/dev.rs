@@ -24,7 +24,7 @@ use crate::config::{
     ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
-use crate::region::Region;
+use crate::region::{Region, WITH_FACE_LIVENESS};
 
 /// Known to everybody, and good for nothing but the emulator.
 const ACCESS_KEY_ID: &str = "AKIDDEV";
@@ -44,12 +44,23 @@ pub struct Flags {
     pub emulator_listen: SocketAddr,
 
     /// Region to create sessions in
-    #[arg(long, default_value = "us-east-1", value_parser = Region::parse)]
+    #[arg(long, default_value = "us-east-1", value_parser = region_with_face_liveness)]
     pub region: Region,
 
     /// Log at level debug
     #[arg(long)]
     pub debug: bool,
+}
+
+fn region_with_face_liveness(name: &str) -> Result<Region, String> {
+    let region = Region::parse(name).map_err(|error| error.to_string())?;
+    if region.has_face_liveness() {
+        return Ok(region);
+    }
+    let listed = WITH_FACE_LIVENESS.join(", ");
+    Err(format!(
+        "has no Face Liveness; the regions that have it are {listed}"
+    ))
 }
 
 fn loopback(port: u16) -> SocketAddr {

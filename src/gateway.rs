@@ -20,12 +20,13 @@ use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer,
+    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
 };
 use crate::refusal::Refusal;
 use crate::region::Region;
@@ -37,6 +38,10 @@ use crate::upstream::Aws;
 /// The largest message that is read, in bytes: a request with every field at
 /// its longest is a tenth of it.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// How long the next piece of a request may take. Requests are smaller than one
+/// packet, and one that is being read holds a slot.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A gateway that has its port and has not begun to work.
 #[derive(Debug)]
@@ -103,6 +108,8 @@ impl Gateway {
         let health = Health::not_serving().await;
         let admission = Arc::new(Admission::new(settings.max_in_flight));
         let drain = CancellationToken::new();
+        // Nothing goes on if this is dropped.
+        let _stop_when_dropped = drain.clone().drop_guard();
         let stack = Stack {
             aws: aws.clone(),
             regions: config
@@ -165,12 +172,16 @@ impl Stack {
     /// first.
     fn service(&self) -> Result<impl HttpService, tonic_reflection::server::Error> {
         let service = ServiceBuilder::new()
-            // Gives every call an id…
+            // Names every call: keeps the caller's id if it is one…
+            .map_request(drop_unfit_request_id)
+            // …gives one to the others…
             .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
             // …and tells the caller.
             .layer(PropagateRequestIdLayer::x_request_id())
             // Turns away what is not gRPC.
             .layer(GrpcOnlyLayer)
+            // Completes the refusals that tonic makes itself.
+            .layer(FramingLayer)
             .service(self.routes()?);
         Ok(service)
     }
@@ -220,8 +231,8 @@ fn sessions<U: Upstream>(service: FaceLiveness<U>, guards: Guards) -> impl GrpcS
         .layer(AllowanceLayer::new(allowance))
         // Sheds what would only wait.
         .layer(AdmissionLayer::new(admission))
-        // Completes the refusals that tonic makes itself.
-        .layer(FramingLayer)
+        // Gives up on requests that do not go on arriving.
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
         .named_layer(service)
 }
 

@@ -7,6 +7,7 @@ use face_liveness_client::v1::SERVICE_NAME;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::causes::Causes;
 use crate::upstream::Aws;
 
 /// The whole server, as health checks name it.
@@ -49,9 +50,9 @@ impl Health {
         let mut pause = FIRST_RETRY;
         while let Err(error) = aws.load_credentials().await {
             tracing::error!(
-                source = error.source.as_deref().map(tracing::field::display),
                 retry_in = ?pause,
-                "not ready: {error}; check the role, profile or variables that AWS's credential chain reads"
+                "not ready: {}; check the role, profile or variables that AWS's credential chain reads",
+                Causes(&error)
             );
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RETRY);

@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use tonic::Code;
-use tonic::transport::Endpoint;
+use tokio::time::{Instant, timeout_at};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::config::{DEFAULT_PORT, Variables};
+use crate::causes::Causes;
+use crate::config::{self, Variables};
 
 /// Shorter than the usual interval of container health checks.
 const DEFAULT_TIMEOUT: &str = "3s";
@@ -19,7 +21,7 @@ const DEFAULT_TIMEOUT: &str = "3s";
 /// What to ask, and whom.
 #[derive(Args, Debug)]
 pub struct Flags {
-    /// The gateway [default: loopback, at the port of FACE_LIVENESS_LISTEN or 50051]
+    /// The gateway [default: where serve listens with the same variables and file]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub address: Option<SocketAddr>,
 
@@ -27,7 +29,7 @@ pub struct Flags {
     #[arg(long, default_value = "")]
     pub service: String,
 
-    /// How long to wait for the answer
+    /// How long to wait for the connection and the answer together
     #[arg(long, value_name = "DURATION", default_value = DEFAULT_TIMEOUT)]
     pub timeout: humantime::Duration,
 }
@@ -40,11 +42,11 @@ pub enum Unhealthy {
     #[error("cannot connect to {0}: {1}")]
     NoConnection(SocketAddr, String),
     /// The call was refused.
-    #[error("the health check failed with {0:?}: {1}")]
-    CallFailed(Code, String),
+    #[error("the health check of {0} failed with {1:?}: {2}")]
+    CallFailed(SocketAddr, Code, String),
     /// The gateway says that it does not serve.
-    #[error("{0}")]
-    NotServing(&'static str),
+    #[error("{0} says {1}")]
+    NotServing(SocketAddr, &'static str),
 }
 
 impl Unhealthy {
@@ -54,7 +56,7 @@ impl Unhealthy {
         match self {
             Self::NoConnection(..) => 2,
             Self::CallFailed(..) => 3,
-            Self::NotServing(_) => 4,
+            Self::NotServing(..) => 4,
         }
     }
 }
@@ -64,52 +66,46 @@ impl Unhealthy {
 /// # Errors
 /// When it does not say SERVING in time.
 pub async fn run(flags: &Flags, variables: &Variables) -> Result<(), Unhealthy> {
-    let address = flags.address.unwrap_or_else(|| default_address(variables));
+    let address = flags
+        .address
+        .unwrap_or_else(|| near(config::listen_address(variables)));
     let limit = Duration::from(flags.timeout);
-    let no_connection = |problem: String| Unhealthy::NoConnection(address, problem);
-    let channel = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| no_connection(error.to_string()))?
-        .connect_timeout(limit)
-        .connect()
+    let deadline = Instant::now() + limit;
+    let channel = timeout_at(deadline, connect(address))
         .await
-        .map_err(|error| no_connection(with_causes(&error)))?;
+        .map_err(|_| Unhealthy::NoConnection(address, format!("no answer in {limit:?}")))?
+        .map_err(|error| Unhealthy::NoConnection(address, Causes(&error).to_string()))?;
     let request = HealthCheckRequest {
         service: flags.service.clone(),
     };
-    let answer = tokio::time::timeout(limit, HealthClient::new(channel).check(request))
+    let answer = timeout_at(deadline, HealthClient::new(channel).check(request))
         .await
-        .map_err(|_| no_connection(format!("no answer in {limit:?}")))?
-        .map_err(|status| Unhealthy::CallFailed(status.code(), status.message().to_owned()))?;
+        .unwrap_or_else(|_| Err(Status::deadline_exceeded(format!("no answer in {limit:?}"))))
+        .map_err(|status| {
+            Unhealthy::CallFailed(address, status.code(), status.message().to_owned())
+        })?;
     match answer.into_inner().status() {
         ServingStatus::Serving => Ok(()),
-        status => Err(Unhealthy::NotServing(status.as_str_name())),
+        status => Err(Unhealthy::NotServing(address, status.as_str_name())),
     }
 }
 
-/// A gateway in the same container: where it listens, or loopback if that is
-/// everywhere.
-fn default_address(variables: &Variables) -> SocketAddr {
-    let listen = variables
-        .get("FACE_LIVENESS_LISTEN")
-        .and_then(|text| text.parse().ok());
-    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT));
-    let mut address: SocketAddr = listen.unwrap_or(loopback);
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
+async fn connect(address: SocketAddr) -> Result<Channel, tonic::transport::Error> {
+    Endpoint::from_shared(format!("http://{address}"))?
+        .connect()
+        .await
+}
+
+/// Where a gateway is reached from the same container: where it listens, or
+/// loopback if that is everywhere.
+fn near(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    address
-}
-
-/// The error and what caused it: tonic's own words are "transport error".
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    listen
 }
 
 #[cfg(test)]
@@ -117,20 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_address_follows_the_variable_that_the_gateway_listens_by() {
+    fn a_gateway_that_listens_everywhere_is_reached_over_loopback() {
         let cases = [
-            (None, "127.0.0.1:50051"),
-            (Some("0.0.0.0:9000"), "127.0.0.1:9000"),
-            (Some("[::]:9000"), "[::1]:9000"),
-            (Some("10.1.2.3:9000"), "10.1.2.3:9000"),
+            ("0.0.0.0:9000", "127.0.0.1:9000"),
+            ("[::]:9000", "[::1]:9000"),
+            ("10.1.2.3:9000", "10.1.2.3:9000"),
         ];
         for (listen, expected) in cases {
-            let variables =
-                listen.map(|listen| ("FACE_LIVENESS_LISTEN".to_owned(), listen.to_owned()));
-            assert_eq!(
-                default_address(&variables.into_iter().collect()).to_string(),
-                expected
-            );
+            assert_eq!(near(listen.parse().unwrap()).to_string(), expected);
         }
     }
 }

@@ -21,6 +21,7 @@
 
 pub mod args;
 pub mod caller;
+mod causes;
 pub mod config;
 pub mod dev;
 pub mod gateway;

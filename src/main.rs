@@ -101,7 +101,7 @@ fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
 }
 
 fn healthcheck(runtime: &Runtime, flags: &healthcheck::Flags) -> ExitCode {
-    match runtime.block_on(healthcheck::run(flags, &variables())) {
+    match runtime.block_on(healthcheck::run(flags, &environment().0)) {
         Ok(()) => say(&"SERVING\n"),
         Err(unhealthy) => fail(unhealthy.exit_code(), &unhealthy),
     }
@@ -112,18 +112,30 @@ fn load(
     flags: &Flags,
     mistakes: Vec<Mistake>,
 ) -> Result<(Config, Effective), Mistakes> {
-    runtime.block_on(config::load(flags, &variables(), mistakes))
+    let (variables, undecodable) = environment();
+    runtime.block_on(config::load(
+        flags,
+        &variables,
+        [mistakes, undecodable].concat(),
+    ))
 }
 
-/// The environment. What is not Unicode cannot be a value of ours.
-fn variables() -> Variables {
-    let lossy = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    };
-    std::env::vars_os().map(lossy).collect()
+/// The environment as far as it is Unicode, and what of ours is not.
+fn environment() -> (Variables, Vec<Mistake>) {
+    let mut variables = Variables::new();
+    let mut mistakes = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        match value.into_string() {
+            Ok(value) => drop(variables.insert(name, value)),
+            Err(_) if name.starts_with(config::VARIABLE_PREFIX) => mistakes.push(Mistake {
+                place: name,
+                problem: "must be UTF-8".to_owned(),
+            }),
+            Err(_) => {}
+        }
+    }
+    (variables, mistakes)
 }
 
 /// Every connection is a file: the soft limit is often 1024.

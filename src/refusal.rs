@@ -47,11 +47,14 @@ const RETRY_CREDENTIALS: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The request is outside the constraints.
-    #[error("the request breaks {} constraint(s): {}", .0.len(), list(.0))]
+    #[error("{}", summary(.0))]
     InvalidRequest(Vec<Violation>),
     /// The bytes of the request are not a request.
     #[error("{0}")]
     Undecodable(String),
+    /// There is no such method, or it does not speak that encoding.
+    #[error("{0}")]
+    Unimplemented(String),
     /// The region is not served here.
     #[error("region {asked} is not served here; served are {}", names(.served))]
     RegionNotServed {
@@ -94,11 +97,16 @@ pub struct Violation {
     pub description: String,
 }
 
-fn list(violations: &[Violation]) -> String {
-    let each = violations
-        .iter()
-        .map(|violation| format!("{} {}", violation.field, violation.description));
-    each.collect::<Vec<_>>().join("; ")
+/// The first violation and the number of others: the details have them all.
+fn summary(violations: &[Violation]) -> String {
+    let Some((first, others)) = violations.split_first() else {
+        return "the request is invalid".to_owned();
+    };
+    let summary = format!("{} {}", first.field, first.description);
+    match others.len() {
+        0 => summary,
+        others => format!("{summary}; and {others} more, see the field violations"),
+    }
 }
 
 fn names(regions: &[Region]) -> String {
@@ -127,6 +135,7 @@ impl Refusal {
             Self::InvalidRequest(_) | Self::Undecodable(_) => {
                 (Code::InvalidArgument, "INVALID_REQUEST", None)
             }
+            Self::Unimplemented(_) => (Code::Unimplemented, "UNIMPLEMENTED", None),
             Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
             Self::CallerRate { wait, .. } => (Code::ResourceExhausted, "CALLER_RATE", Some(*wait)),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),

@@ -59,7 +59,7 @@ where
     let shutdown = begin.clone().cancelled_owned();
     let second = async {
         let first = signals.next().await;
-        tracing::info!(signal = first, "a second signal ends at once");
+        tracing::info!("{first}: shutting down; a second signal ends at once");
         begin.cancel();
         signals.next().await
     };

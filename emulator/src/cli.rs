@@ -1,13 +1,16 @@
 //! The command line.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, Command, Parser};
 use rekognition_emulator::{
-    Builder, Credentials, DEFAULT_JOURNAL_SIZE, DEFAULT_REGION, Emulator, Fault, Latency, Quota,
-    REGIONS,
+    Builder, Credentials, CredentialsParseError, DEFAULT_JOURNAL_SIZE, DEFAULT_REGION, Emulator,
+    Fault, Latency, Quota, REGIONS,
 };
 
 /// Emulates Amazon Rekognition Face Liveness for tests.
@@ -34,6 +37,7 @@ pub(crate) struct Cli {
         value_name = "KEY:SECRET",
         default_value = "test:test",
         value_delimiter = ',',
+        value_parser = CredentialsParser,
         hide_env_values = true,
         env = "REKOGNITION_EMULATOR_CREDENTIALS"
     )]
@@ -125,6 +129,28 @@ pub(crate) struct Cli {
         env = "REKOGNITION_EMULATOR_JOURNAL_SIZE"
     )]
     journal_size: usize,
+}
+
+/// Reads a key pair; unlike clap's own parsers it does not repeat what it cannot
+/// read, which may hold a secret.
+#[derive(Clone, Debug)]
+struct CredentialsParser;
+
+impl TypedValueParser for CredentialsParser {
+    type Value = Credentials;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        _: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Credentials, clap::Error> {
+        let parsed = value.to_str().unwrap_or_default().parse();
+        parsed.map_err(|error: CredentialsParseError| {
+            let problem = format!("--credentials: {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, problem).with_cmd(command)
+        })
+    }
 }
 
 impl Cli {

@@ -130,6 +130,24 @@ impl RequestRecord {
     }
 }
 
+/// The longest text from a header that the journal keeps, in bytes.
+const MAX_HEADER_TEXT: usize = 256;
+
+impl RequestRecord {
+    /// Headers are the client's: what comes from them is kept up to a length.
+    fn clipped(mut self) -> Self {
+        let from_headers = [
+            Some(&mut self.region),
+            self.access_key.as_mut(),
+            self.invocation_id.as_mut(),
+        ];
+        for text in from_headers.into_iter().flatten() {
+            text.truncate(text.floor_char_boundary(MAX_HEADER_TEXT));
+        }
+        self
+    }
+}
+
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -166,7 +184,7 @@ impl Recorder {
         if matches!(record.outcome, Outcome::SessionReplayed { .. }) {
             self.counts.sessions_replayed += 1;
         }
-        self.latest.push_back(record);
+        self.latest.push_back(record.clipped());
         while self.latest.len() > self.capacity {
             self.latest.pop_front();
         }

@@ -107,8 +107,7 @@ impl<'a> Check<'a> {
         found_region: Option<Region>,
         variables: &Variables,
     ) -> Option<Config> {
-        self.durations(settings);
-        self.counts(settings);
+        self.bounds(settings);
         let regions = self.regions(settings, found_region);
         let aws = AwsConfig {
             identity: self.identity(settings, variables),
@@ -139,56 +138,14 @@ impl<'a> Check<'a> {
         });
     }
 
-    fn durations(&mut self, settings: &Settings) {
-        let server = &settings.server;
-        let durations = [
-            ("connect_timeout", settings.connect_timeout),
-            ("read_timeout", settings.read_timeout),
-            ("server.max_deadline", server.max_deadline),
-            ("server.handshake_timeout", server.handshake_timeout),
-            ("server.keepalive_interval", server.keepalive_interval),
-            ("server.keepalive_timeout", server.keepalive_timeout),
-            ("server.shutdown_grace", server.shutdown_grace),
-        ];
-        for (key, duration) in durations {
-            if duration.is_zero() {
-                self.mistake(key, "must be above zero");
-            }
-        }
-    }
-
-    fn counts(&mut self, settings: &Settings) {
-        let server = &settings.server;
-        let counts = [
-            ("server.max_in_flight", server.max_in_flight),
-            ("server.max_connections", server.max_connections),
-            (
-                "server.max_concurrent_streams",
-                server.max_concurrent_streams as usize,
-            ),
-            ("server.max_header_bytes", server.max_header_bytes as usize),
-        ];
-        for (key, count) in counts {
-            if count == 0 {
-                self.mistake(key, "must be above zero");
-            }
-        }
-        for (key, count) in counts.iter().take(2) {
-            if *count > tokio::sync::Semaphore::MAX_PERMITS {
-                self.mistake(
-                    key,
-                    format!("must be at most {}", tokio::sync::Semaphore::MAX_PERMITS),
-                );
-            }
-        }
-    }
-
     fn regions(&mut self, settings: &Settings, found: Option<Region>) -> Option<Vec<RegionConfig>> {
         let endpoint = self.endpoint("endpoint_url", settings.endpoint_url.as_deref());
         if settings.regions.is_empty() {
             let region = match (&settings.region, found) {
                 (Some(name), _) => self.region("region", name, settings)?,
                 (None, Some(found)) => self.listed("region", found, settings)?,
+                // Set, and found wanting already.
+                (None, None) if !self.layers.lack("region") => return None,
                 (None, None) => {
                     self.mistake("region", format!(
                         "is set nowhere: set --region, FACE_LIVENESS_REGION, AWS_REGION or [[regions]] to one of {}",
@@ -202,7 +159,10 @@ impl<'a> Check<'a> {
                 endpoint_url: endpoint,
             }]);
         }
-        if settings.endpoint_url.is_some() && settings.regions.len() > 1 {
+        if settings.endpoint_url.is_some()
+            && settings.regions.len() > 1
+            && !self.layers.is_of_aws("endpoint_url")
+        {
             self.mistake(
                 "endpoint_url",
                 "is ambiguous with several [[regions]]: set endpoint_url in each of them",
@@ -249,7 +209,7 @@ impl<'a> Check<'a> {
                 .iter()
                 .position(|entry| entry.region.as_str() == name)
             {
-                Some(index) => regions.swap(0, index),
+                Some(index) => regions[..=index].rotate_right(1),
                 None => self.mistake(
                     "region",
                     format!("{name} is not among the [[regions]], which are all that is served"),
@@ -304,10 +264,14 @@ impl<'a> Check<'a> {
             return AwsIdentity::Anonymous;
         }
         const PAIR: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        let has = |name| {
+            let value = variables.get(name);
+            value.is_some_and(|value| !value.trim().is_empty())
+        };
         for (set, unset) in [(PAIR[0], PAIR[1]), (PAIR[1], PAIR[0])] {
             // The SDK would pass over half a pair without a word and sign with
             // whatever it finds next.
-            if variables.contains_key(set) && !variables.contains_key(unset) {
+            if has(set) && !has(unset) {
                 self.mistakes.push(Mistake {
                     place: unset.to_owned(),
                     problem: format!("is not set, but {set} is: set both, or neither"),

@@ -17,7 +17,7 @@ use super::settings::Settings;
 use super::{Mistake, Variables};
 
 /// What the variables of the gateway begin with.
-const PREFIX: &str = "FACE_LIVENESS_";
+pub const VARIABLE_PREFIX: &str = "FACE_LIVENESS_";
 
 /// Where a value came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Flag,
     Variable,
     File(PathBuf),
+    /// A variable that AWS's tools share.
+    Aws(&'static str),
     Default,
 }
 
@@ -35,6 +37,7 @@ impl Source {
             Self::Flag => format!("--{}", key.replace('_', "-")),
             Self::Variable => variable(key),
             Self::File(path) => format!("{}: {key}", path.display()),
+            Self::Aws(name) => (*name).to_owned(),
             Self::Default => key.to_owned(),
         }
     }
@@ -46,6 +49,7 @@ impl fmt::Display for Source {
             Self::Flag => f.write_str("flag"),
             Self::Variable => f.write_str("variable"),
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Aws(name) => f.write_str(name),
             Self::Default => f.write_str("default"),
         }
     }
@@ -53,7 +57,7 @@ impl fmt::Display for Source {
 
 /// The name of the variable that sets `key`.
 pub(crate) fn variable(key: &str) -> String {
-    format!("{PREFIX}{}", key.replace('.', "_").to_uppercase())
+    format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
 /// The values of one source.
@@ -75,7 +79,11 @@ impl Provider for Layer {
 
 /// All sources, the strongest first. The defaults lie beneath them.
 #[derive(Debug)]
-pub(crate) struct Layers(Vec<Layer>);
+pub(crate) struct Layers {
+    layers: Vec<Layer>,
+    /// Whether a source could not be read, so that what seems unset may be in it.
+    incomplete: bool,
+}
 
 impl Layers {
     /// Reads the sources. What cannot be read, and variables that set nothing,
@@ -91,31 +99,41 @@ impl Layers {
                 values: from_variables(variables, mistakes),
             },
         ];
-        let file = flags
-            .config
-            .clone()
-            .map(|path| (path, "--config".to_owned()))
-            .or_else(|| {
-                let name = variable("config");
-                variables.get(&name).map(|path| (PathBuf::from(path), name))
-            });
-        if let Some((path, place)) = file {
+        let mut incomplete = false;
+        if let Some((path, place)) = file_named(flags, variables) {
             match from_file(&path) {
                 Ok(values) => layers.push(Layer {
                     source: Source::File(path),
                     values,
                 }),
-                Err(problem) => mistakes.push(Mistake { place, problem }),
+                Err(problem) => {
+                    incomplete = true;
+                    mistakes.push(Mistake { place, problem });
+                }
             }
         }
-        Self(layers)
+        let names_regions = layers
+            .iter()
+            .any(|layer| layer.values.contains_key("regions"));
+        layers.extend(of_aws(variables, names_regions));
+        Self { layers, incomplete }
+    }
+
+    /// Whether a variable that AWS's tools share sets `key`.
+    pub(crate) fn is_of_aws(&self, key: &str) -> bool {
+        matches!(self.source(key), Source::Aws(_))
+    }
+
+    /// Whether `key` is known to be set nowhere.
+    pub(crate) fn lack(&self, key: &str) -> bool {
+        !self.incomplete && self.source(key) == Source::Default
     }
 
     /// The strongest source that sets `key` (dotted).
     pub(crate) fn source(&self, key: &str) -> Source {
         // A list comes from one source as a whole.
         let key = key.split('[').next().unwrap_or(key);
-        self.0
+        self.layers
             .iter()
             .find(|layer| Value::from(layer.values.clone()).find(key).is_some())
             .map_or(Source::Default, |layer| layer.source.clone())
@@ -123,7 +141,10 @@ impl Layers {
 
     /// The settings in force; values that do not fit are added to `mistakes`.
     pub(crate) fn settings(mut self, mistakes: &mut Vec<Mistake>) -> (Settings, Self) {
-        let whole = Self(self.0.clone());
+        let whole = Self {
+            layers: self.layers.clone(),
+            incomplete: self.incomplete,
+        };
         loop {
             let error = match self.figment().extract_lossy::<Settings>() {
                 Ok(settings) => return (settings, whole),
@@ -145,7 +166,7 @@ impl Layers {
 
     fn figment(&self) -> Figment {
         let defaults = Figment::from(Serialized::defaults(Settings::default()));
-        self.0
+        self.layers
             .iter()
             .rev()
             .fold(defaults, |below, layer| below.merge(layer))
@@ -153,7 +174,7 @@ impl Layers {
 
     /// Removes the value at `path` from the strongest layer that has it.
     fn remove(&mut self, path: &[String]) -> Option<Source> {
-        self.0
+        self.layers
             .iter_mut()
             .find_map(|layer| remove(&mut layer.values, path).then(|| layer.source.clone()))
     }
@@ -224,6 +245,37 @@ fn remove_below(value: &mut Value, path: &[String]) -> bool {
     }
 }
 
+/// The file, and who named it.
+fn file_named(flags: &Flags, variables: &Variables) -> Option<(PathBuf, String)> {
+    let name = variable("config");
+    let by_flag = flags
+        .config
+        .clone()
+        .map(|path| (path, "--config".to_owned()));
+    by_flag.or_else(|| variables.get(&name).map(|path| (PathBuf::from(path), name)))
+}
+
+/// The settings that AWS's own variables stand for, the weakest of all. Platforms
+/// set `AWS_REGION` unasked, so it does not compete with a list of regions.
+fn of_aws(variables: &Variables, names_regions: bool) -> Vec<Layer> {
+    const VARIABLES: [(&str, &str); 4] = [
+        ("AWS_ENDPOINT_URL_REKOGNITION", "endpoint_url"),
+        ("AWS_ENDPOINT_URL", "endpoint_url"),
+        ("AWS_REGION", "region"),
+        ("AWS_DEFAULT_REGION", "region"),
+    ];
+    let set = |name: &str| variables.get(name).filter(|value| !value.trim().is_empty());
+    VARIABLES
+        .iter()
+        .filter(|(_, key)| !(names_regions && *key == "region"))
+        .filter_map(|(name, key)| Some((name, key, set(name)?)))
+        .map(|(name, key, value)| Layer {
+            source: Source::Aws(name),
+            values: Dict::from([((*key).to_owned(), Value::from(value.as_str()))]),
+        })
+        .collect()
+}
+
 fn as_dict(flags: &Flags) -> Dict {
     match Value::serialize(flags) {
         Ok(Value::Dict(_, values)) => values,
@@ -241,10 +293,10 @@ fn from_variables(variables: &Variables, mistakes: &mut Vec<Mistake>) -> Dict {
     let keys = settable_keys();
     let mut values = Dict::new();
     for (name, text) in variables {
-        let Some(rest) = name.strip_prefix(PREFIX) else {
+        let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else {
             continue;
         };
-        if name == &variable("config") || is_service_link(rest) {
+        if name == &variable("config") || is_service_link(rest, text) {
             continue;
         }
         match keys.iter().find(|key| &variable(key) == name) {
@@ -259,13 +311,14 @@ fn from_variables(variables: &Variables, mistakes: &mut Vec<Mistake>) -> Dict {
 }
 
 /// Kubernetes sets such variables in every pod for a service that is called
-/// `face-liveness` or `face-liveness-…`; they are nobody's configuration.
-fn is_service_link(rest: &str) -> bool {
+/// `face-liveness` or `face-liveness-…`; they are nobody's configuration. What
+/// else ends in `_PORT` is somebody's mistake.
+fn is_service_link(rest: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let link = format!("_{rest}");
     link.ends_with("_SERVICE_HOST")
         || link.contains("_SERVICE_PORT")
-        || link.ends_with("_PORT")
+        || link.ends_with("_PORT") && value.contains("://")
         || link
             .rsplit_once("_PORT_")
             .is_some_and(|(_, port)| port.split('_').next().is_some_and(is_number))

@@ -1,6 +1,7 @@
 //! The configuration: flags over `FACE_LIVENESS_*` variables over a TOML file
 //! over defaults, checked as a whole before anything is started.
 
+mod bounds;
 mod callers;
 mod check;
 mod flags;
@@ -22,6 +23,7 @@ use crate::region::Region;
 
 pub use check::CaBundle;
 pub use flags::Flags;
+pub use layers::VARIABLE_PREFIX;
 pub use report::Effective;
 pub(crate) use settings::{DEFAULT_PORT, Settings};
 pub use settings::{LogFormat, ServerSettings};
@@ -152,6 +154,15 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+/// Where `serve` would listen with these variables and the file that they name;
+/// mistakes are for `serve` to tell.
+#[must_use]
+pub fn listen_address(variables: &Variables) -> SocketAddr {
+    let mut mistakes = Vec::new();
+    let layers = layers::Layers::read(&Flags::default(), variables, &mut mistakes);
+    layers.settings(&mut mistakes).0.listen
+}
 
 /// Reads and checks the whole configuration. `earlier` are mistakes that were
 /// found before, in the command line itself.

@@ -85,6 +85,10 @@ where
                 return Either::Left(done(Ok(refuse(Refusal::InvalidRequest(vec![violation])))));
             }
         };
+        // A time-out of nothing would still let the call begin.
+        if timeout.is_zero() {
+            return Either::Left(done(Ok(refuse(Refusal::Deadline))));
+        }
         let deadline = Instant::now() + timeout;
         request.extensions_mut().insert(Deadline(deadline));
         Either::Right(OrDeadline {

@@ -1,8 +1,9 @@
-//! Gives the refusals that tonic itself makes, of requests that are too large,
-//! cut short or empty, the code and the details of an invalid request.
+//! Gives the refusals that tonic itself makes the details that all others have:
+//! of requests that are too large, cut short or empty, and of methods and
+//! encodings that there are not.
 //!
-//! Sits right around the generated service. Whatever the gateway refuses carries
-//! details; a bare INTERNAL or OUT_OF_RANGE can only be tonic's.
+//! Sits around all services. Whatever the gateway refuses carries details; a
+//! bare status with one of these codes can only be tonic's.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -70,12 +71,25 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let Ok(answer) = ready!(self.project().call.poll(cx));
-        let of_tonic = answer.extensions().get::<Status>().filter(|status| {
-            matches!(status.code(), Code::Internal | Code::OutOfRange)
-                && status.details().is_empty()
-        });
-        let completed =
-            of_tonic.map(|status| refuse(Refusal::Undecodable(status.message().to_owned())));
-        Poll::Ready(Ok(completed.unwrap_or(answer)))
+        // Some of tonic's refusals are in the headers only.
+        let extension = answer.extensions().get::<Status>().cloned();
+        let status = extension.or_else(|| Status::from_header_map(answer.headers()));
+        let completed = status.as_ref().and_then(completed);
+        Poll::Ready(Ok(completed.map_or(answer, refuse)))
+    }
+}
+
+/// The refusal that a bare status of tonic's stands for.
+fn completed(status: &Status) -> Option<Refusal> {
+    let message = || match status.message() {
+        "" => "there is no such method".to_owned(),
+        message => message.to_owned(),
+    };
+    match status.code() {
+        _ if !status.details().is_empty() => None,
+        // Unknown is what a body that breaks off or stalls comes to.
+        Code::Internal | Code::OutOfRange | Code::Unknown => Some(Refusal::Undecodable(message())),
+        Code::Unimplemented => Some(Refusal::Unimplemented(message())),
+        _ => None,
     }
 }

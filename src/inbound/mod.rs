@@ -11,6 +11,7 @@ mod drain;
 mod framing;
 mod identity;
 mod protocol;
+mod request_id;
 
 use http::Response;
 use tonic::Status;
@@ -25,6 +26,7 @@ pub(crate) use framing::FramingLayer;
 pub use identity::Identity;
 pub(crate) use identity::{IdentityLayer, caller};
 pub(crate) use protocol::GrpcOnlyLayer;
+pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
 
 /// A refusal as a trailers-only answer, which is what clients may retry.
 fn refuse<B: Default>(refusal: Refusal) -> Response<B> {

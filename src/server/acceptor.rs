@@ -40,7 +40,7 @@ impl Acceptor {
         drain.run_until_cancelled_owned(self.accept_all()).await;
     }
 
-    async fn accept_all(self) {
+    async fn accept_all(mut self) {
         // The semaphore is never closed.
         while let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await {
             match self
@@ -58,7 +58,9 @@ impl Acceptor {
         }
     }
 
-    async fn hand_over(&self, accepted: Accepted) {
+    async fn hand_over(&mut self, accepted: Accepted) {
+        // One that has died would look the least busy for ever.
+        self.workers.retain(|worker| !worker.is_closed());
         if let Some(worker) = self
             .workers
             .iter()

@@ -17,7 +17,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tower::Service;
 
@@ -48,6 +48,7 @@ pub(crate) struct Server {
     workers: Vec<Worker>,
     drain: CancellationToken,
     force: CancellationToken,
+    _force_when_dropped: DropGuard,
 }
 
 /// How the connections ended at shutdown.
@@ -60,7 +61,7 @@ pub struct Drained {
 impl Server {
     /// Starts a worker for each of `services` and begins to accept. Cancelling
     /// `drain` begins the shutdown; then [`drained`](Self::drained) must be
-    /// awaited.
+    /// awaited. Dropping the server cuts every connection.
     ///
     /// # Errors
     /// When the listener or a thread cannot be set up.
@@ -96,6 +97,7 @@ impl Server {
         Ok(Self {
             workers,
             drain,
+            _force_when_dropped: force.clone().drop_guard(),
             force,
         })
     }

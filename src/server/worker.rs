@@ -39,6 +39,11 @@ impl Inbox {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Whether the worker has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     pub(super) async fn send(&self, accepted: Accepted) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         if self.sender.send(accepted).await.is_err() {
@@ -87,9 +92,14 @@ impl Worker {
 
     /// Waits until the worker has ended; tells how many connections it cut.
     pub(super) async fn ended(self) -> usize {
-        drop(self.inbox);
+        let Inbox {
+            sender,
+            connections,
+        } = self.inbox;
+        drop(sender);
         // A worker that panicked cut what it had; its panic is in the log.
-        self.ended.await.unwrap_or(0)
+        let cut = || connections.load(Ordering::Relaxed);
+        self.ended.await.unwrap_or_else(|_| cut())
     }
 }
 

@@ -8,7 +8,8 @@ use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
-use crate::inbound::{Deadline, caller};
+use crate::causes::Causes;
+use crate::inbound::{Deadline, caller, request_id};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
 use crate::session::{Session, Token};
@@ -72,6 +73,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let deadline = Deadline::of(request.extensions());
         let caller = caller(request.extensions());
+        let request_id = request_id(request.extensions());
         let session = request::parse(request.into_inner(), &self.regions)?;
         let token = session.token.clone().unwrap_or_else(Token::random);
         let started = Instant::now();
@@ -85,20 +87,19 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
                 deadline,
             })
             .await
-            .map_err(|error| refuse(error, started))?;
+            .map_err(|error| refuse(error, started, request_id.as_deref()))?;
         Ok(answer(made))
     }
 }
 
 /// Tells the log what the caller is not told.
-fn refuse(error: upstream::Error, started: Instant) -> Refusal {
-    let source = error.source.as_deref().map(tracing::field::display);
+fn refuse(error: upstream::Error, started: Instant, request_id: Option<&str>) -> Refusal {
     tracing::warn!(
-        cause = %error.cause,
+        request_id,
         aws_request_id = error.request_id,
         elapsed = ?started.elapsed(),
-        source,
-        "no session: {error}"
+        "no session: {}",
+        Causes(&error)
     );
     Refusal::Upstream(error)
 }

@@ -44,6 +44,10 @@ pub(super) fn parse(
     })
 }
 
+/// The violations that are told of one request. They travel in headers, of which
+/// common clients take 8 to 16 KiB; more mistakes than these are one mistake.
+const MAX_VIOLATIONS: usize = 20;
+
 /// Collects what is wrong.
 #[derive(Debug, Default)]
 struct Parser {
@@ -64,17 +68,29 @@ impl Parser {
                     .map(Region::as_str)
                     .collect::<Vec<_>>()
                     .join(", ");
-                self.violations
-                    .push(violation("region", format!("must be one of {names}")));
+                self.violations.push(Violation {
+                    field: "region".to_owned(),
+                    description: format!("must be one of {names}"),
+                });
                 Refusal::InvalidRequest(self.violations)
             }
             None => Refusal::InvalidRequest(self.violations),
         }
     }
 
+    /// Notes a violation, up to a number that an answer's headers can carry.
+    fn violate(&mut self, field: &str, description: &str) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation {
+                field: field.to_owned(),
+                description: description.to_owned(),
+            });
+        }
+    }
+
     fn check<T>(&mut self, field: &str, value: Result<T, Invalid>) -> Option<T> {
         value
-            .map_err(|error| self.violations.push(violation(field, error.to_string())))
+            .map_err(|error| self.violate(field, &error.to_string()))
             .ok()
     }
 
@@ -92,7 +108,7 @@ impl Parser {
             return served.first().cloned();
         };
         match Region::parse(asked) {
-            Err(error) => self.violations.push(violation("region", error.to_string())),
+            Err(error) => self.violate("region", &error.to_string()),
             Ok(region) if served.contains(&region) => return Some(region),
             Ok(region) => self.not_served = Some((region.to_string(), served.to_vec())),
         }
@@ -145,8 +161,7 @@ impl Parser {
             v1::ChallengeType::FaceMovement => Challenge::FaceMovement,
             v1::ChallengeType::Unspecified => {
                 let known = "must be CHALLENGE_TYPE_FACE_MOVEMENT_AND_LIGHT or CHALLENGE_TYPE_FACE_MOVEMENT";
-                self.violations
-                    .push(violation(&format!("{at}.type"), known.to_owned()));
+                self.violate(&format!("{at}.type"), known);
                 return None;
             }
         };
@@ -155,13 +170,6 @@ impl Parser {
             minimum,
             maximum,
         })
-    }
-}
-
-fn violation(field: &str, description: String) -> Violation {
-    Violation {
-        field: field.to_owned(),
-        description,
     }
 }
 
@@ -237,6 +245,23 @@ mod tests {
                 "region",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_told_of_a_request_is_bounded() {
+        let request = v1::CreateSessionRequest {
+            settings: Some(v1::Settings {
+                challenge_preferences: vec![v1::ChallengePreference::default(); 30_000],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let refusal = parse(request, &served()).unwrap_err();
+        assert!(refusal.to_string().len() < 1024, "{refusal}");
+        let Refusal::InvalidRequest(violations) = refusal else {
+            panic!("not refused as invalid");
+        };
+        assert_eq!(violations.len(), MAX_VIOLATIONS);
     }
 
     #[test]

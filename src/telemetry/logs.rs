@@ -23,12 +23,12 @@ pub fn start(config: LogConfig) {
         .try_init();
 }
 
-/// Libraries stay at info whatever is asked for: below it the AWS SDK and the
-/// HTTP stack write bodies and credentials.
+/// Libraries stay at warn whatever is asked for: at info the AWS SDK writes access
+/// key ids, below it bodies and credentials.
 fn targets(debug: bool) -> Targets {
     let own = if debug { Level::DEBUG } else { Level::INFO };
     Targets::new()
-        .with_default(Level::INFO)
+        .with_default(Level::WARN)
         .with_target(env!("CARGO_CRATE_NAME"), own)
 }
 
@@ -42,6 +42,7 @@ mod tests {
         assert!(targets.would_enable("face_liveness_gateway::server", &Level::DEBUG));
         assert!(!targets.would_enable("aws_smithy_runtime", &Level::DEBUG));
         assert!(!targets.would_enable("h2", &Level::DEBUG));
-        assert!(targets.would_enable("aws_config", &Level::INFO));
+        assert!(!targets.would_enable("aws_config", &Level::INFO));
+        assert!(targets.would_enable("aws_config", &Level::WARN));
     }
 }

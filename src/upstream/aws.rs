@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::connector::Connect;
+use super::credentials::Chain;
 use super::error::is_caused_by;
 use super::{Cause, Error, Rekognition};
 use crate::config::{AwsConfig, AwsIdentity, Config, RegionConfig};
@@ -96,16 +97,23 @@ async fn sdk_config(
         .build();
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .region(AwsRegion::new(region.region.as_str().to_owned()))
-        .http_client(http)
+        .http_client(http.clone())
         .timeout_config(timeouts);
     if let Some(url) = &region.endpoint_url {
         loader = loader.endpoint_url(url.as_str());
     }
     loader = match &config.identity {
-        AwsIdentity::DefaultChain {
-            profile: Some(profile),
-        } => loader.profile_name(profile),
-        AwsIdentity::DefaultChain { profile: None } => loader,
+        AwsIdentity::DefaultChain { profile } => {
+            let chain = Chain {
+                profile: profile.clone(),
+                region: region.region.clone(),
+                http,
+            };
+            let loader = profile
+                .iter()
+                .fold(loader, |loader, profile| loader.profile_name(profile));
+            loader.credentials_provider(SharedCredentialsProvider::new(chain))
+        }
         AwsIdentity::Static(credentials) => {
             loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
         }

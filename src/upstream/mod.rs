@@ -2,6 +2,7 @@
 
 mod aws;
 mod connector;
+mod credentials;
 mod error;
 mod rekognition;
 

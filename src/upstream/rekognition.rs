@@ -94,7 +94,7 @@ fn in_time(error: Error, deadline: Instant) -> Error {
     }
 }
 
-/// AWS tells absent settings from empty ones; so does the gateway.
+/// Settings that say nothing are sent as none.
 fn settings(
     request: &SessionRequest,
 ) -> Result<Option<aws::CreateFaceLivenessSessionRequestSettings>, BuildError> {

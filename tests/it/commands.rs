@@ -281,3 +281,137 @@ fn a_signal_ends_in_good_order() {
     assert!(log.contains("shut down: every call has finished"), "{log}");
     assert_eq!(dev.0.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut dev = start(&[
+        "serve",
+        "--region",
+        "us-east-1",
+        "--listen",
+        "127.0.0.1:0",
+        "--no-sign-request",
+    ]);
+    let mut err = BufReader::new(dev.0.stderr.take().unwrap());
+    let mut log = String::new();
+    let signal = |process: &Started| {
+        let killed = Command::new("kill")
+            .arg(process.0.id().to_string())
+            .status();
+        assert!(killed.unwrap().success());
+    };
+    // The first begins the drain delay of five seconds, which the second cuts.
+    for (mark, again) in [
+        ("ready: serving", true),
+        ("a second signal ends at once", true),
+        ("ended at once", false),
+    ] {
+        while !log.contains(mark) {
+            assert_ne!(err.read_line(&mut log).unwrap(), 0, "{log}");
+        }
+        if again {
+            signal(&dev);
+        }
+    }
+    assert_eq!(dev.0.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn an_explicit_profile_wins_over_the_variables_of_another_account() {
+    let mut command = gateway(&[
+        "serve",
+        "--region",
+        "us-east-1",
+        "--listen",
+        "127.0.0.1:0",
+        "--profile",
+        "none",
+    ]);
+    command
+        .env("AWS_ACCESS_KEY_ID", "other")
+        .env("AWS_SECRET_ACCESS_KEY", "account");
+    let mut served = Started(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut err = BufReader::new(served.0.stderr.take().unwrap());
+    let mut log = String::new();
+    while !log.contains("not ready") {
+        assert_ne!(err.read_line(&mut log).unwrap(), 0, "{log}");
+        assert!(!log.contains("ready: serving"), "{log}");
+    }
+    assert!(log.contains("none"), "the reason is not told: {log}");
+}
+
+#[test]
+fn a_variable_that_is_not_unicode_is_a_mistake() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut command = gateway(&["check-config", "--region", "us-east-1"]);
+    command.env(
+        "FACE_LIVENESS_PROFILE",
+        std::ffi::OsStr::from_bytes(b"pr\xff"),
+    );
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        err.contains("FACE_LIVENESS_PROFILE: must be UTF-8"),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_log_tells_why_aws_refused_and_keeps_secrets_to_itself() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let emulator = emulator().await;
+        emulator.set_faults([rekognition_emulator::Fault::access_denied()]);
+        let mut command = gateway(&[
+            "serve",
+            "--region",
+            "us-east-1",
+            "--listen",
+            "127.0.0.1:0",
+            "--debug",
+            "--endpoint-url",
+            &emulator.endpoint_url(),
+            "--log-format",
+            "json",
+        ]);
+        command
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test");
+        let mut served = Started(command.stderr(Stdio::piped()).spawn().unwrap());
+        let mut err = BufReader::new(served.0.stderr.take().unwrap());
+        let mut log = String::new();
+        while !log.contains("ready: serving") {
+            assert_ne!(err.read_line(&mut log).unwrap(), 0, "{log}");
+        }
+        let address = log
+            .split("\"address\":\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap();
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        let mut client =
+            face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient::new(
+                channel,
+            );
+        let mut request = tonic::Request::new(face_liveness_client::v1::CreateSessionRequest {
+            client_request_token: Some("hush-token".to_owned()),
+            kms_key_id: Some("alias/hush-key".to_owned()),
+            ..Default::default()
+        });
+        request
+            .metadata_mut()
+            .insert("x-request-id", "find-me".parse().unwrap());
+        client.create_session(request).await.unwrap_err();
+        while !log.contains("no session") {
+            assert_ne!(err.read_line(&mut log).unwrap(), 0, "{log}");
+        }
+        assert!(log.contains("AccessDeniedException"), "{log}");
+        assert!(log.contains("\"request_id\":\"find-me\""), "{log}");
+        assert!(!log.contains("hush") && !log.contains("AKID"), "{log}");
+    });
+}

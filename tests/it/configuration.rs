@@ -338,6 +338,74 @@ async fn the_variables_that_kubernetes_sets_for_services_are_no_mistakes() {
         ("FACE_LIVENESS_GATEWAY_PORT", "tcp://10.0.0.1:50051"),
     ];
     assert!(load(Flags::default(), &pairs, None).await.is_ok());
+    let typo = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_PORT", "9000"),
+    ];
+    let told = mistakes(Flags::default(), &typo, None).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("FACE_LIVENESS_PORT: unknown variable"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn numbers_and_durations_out_of_range_are_mistakes() {
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_SERVER_KEEPALIVE_INTERVAL", "500000000000y"),
+        ("FACE_LIVENESS_SERVER_MAX_DEADLINE", "0s"),
+        ("FACE_LIVENESS_SERVER_MAX_HEADER_BYTES", "1"),
+        ("FACE_LIVENESS_SERVER_WORKERS", "20000"),
+        ("FACE_LIVENESS_SERVER_MAX_IN_FLIGHT", "0"),
+    ];
+    let told = mistakes(Flags::default(), &pairs, None).await;
+    assert_eq!(told.len(), pairs.len() - 1, "{told:?}");
+}
+
+#[tokio::test]
+async fn the_variables_of_aws_are_the_weakest_and_told_as_the_source() {
+    let pairs = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:4580"),
+    ];
+    let (config, effective) = load(Flags::default(), &pairs, None).await.unwrap();
+    assert_eq!(config.regions[0].region.as_str(), "eu-west-1");
+    assert!(config.regions[0].endpoint_url.is_some());
+    let printed = effective.to_string();
+    assert!(
+        printed.contains("# AWS_REGION") && printed.contains("# AWS_ENDPOINT_URL"),
+        "{printed}"
+    );
+
+    let file = Some("region = 'us-east-1'");
+    let (config, _) = load(Flags::default(), &pairs, file).await.unwrap();
+    assert_eq!(config.regions[0].region.as_str(), "us-east-1");
+
+    let listed = Some("[[regions]]\nname = 'us-east-1'");
+    assert!(load(Flags::default(), &pairs, listed).await.is_ok());
+
+    let unlisted = [("AWS_REGION", "eu-central-1")];
+    let told = mistakes(Flags::default(), &unlisted, None).await;
+    assert!(
+        told[0].starts_with("AWS_REGION: eu-central-1 has no Face Liveness"),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn half_a_pair_is_a_mistake_also_when_the_other_half_is_blank() {
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", " "),
+    ];
+    let told = mistakes(Flags::default(), &pairs, None).await;
+    assert!(
+        told[0].starts_with("AWS_SECRET_ACCESS_KEY: is not set"),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]

@@ -77,3 +77,15 @@ fn the_help_names_every_fault() {
         assert!(said.contains(name), "{name}: {said}");
     }
 }
+
+#[test]
+fn a_key_pair_that_cannot_be_read_is_not_repeated() {
+    let output = program()
+        .args(["--credentials", "KEY:hunter2:"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("--credentials"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
