@@ -3,6 +3,7 @@
 mod aws;
 mod connector;
 mod error;
+mod quota;
 mod rekognition;
 
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use crate::session::{SessionRequest, Token};
 
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use quota::{Quota, QuotaLayer, Weights};
 pub use rekognition::Rekognition;
 
 /// A session to make.
