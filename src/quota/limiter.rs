@@ -285,15 +285,13 @@ impl State {
     fn slot_for(&mut self, now: Instant, caller: &Caller, weight: NonZeroU32) -> Instant {
         let pace = self.adaptive.pace(now);
         let ahead = self.queue.ahead_of(caller, weight);
-        self.windows.slot_after(pace, self.with_rivals(ahead))
-    }
-
-    /// `ahead` here, and those that other replicas take meanwhile.
-    fn with_rivals(&self, ahead: usize) -> usize {
-        if self.share >= 1.0 {
-            return ahead;
+        if self.is_local {
+            self.windows.turn_after(pace, ahead)
+        } else {
+            // Other replicas take theirs meanwhile.
+            let ahead = (ahead as f64 / self.share).ceil() as usize;
+            self.windows.slot_after(pace, ahead)
         }
-        (ahead as f64 / self.share).ceil() as usize
     }
 
     /// Replaces the estimate of a shared store by what it tells.

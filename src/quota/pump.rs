@@ -33,13 +33,13 @@ async fn grant_local(shared: &Arc<Shared>) {
         match local_step(shared) {
             Step::Idle => shared.wake.notified().await,
             // Whichever comes first: a slot that came back is earlier.
-            Step::Later(slot) => drop(timeout_at(slot, shared.wake.notified()).await),
+            Step::Later(turn) => drop(timeout_at(turn, shared.wake.notified()).await),
             Step::Grant(waiter, slot) => grant(shared, waiter, slot),
         }
     }
 }
 
-/// A slot is taken when it has come and somebody is there to use it, never
+/// A slot is taken when its turn has come and somebody is there to use it, never
 /// ahead: there is nothing to give back when waiters leave.
 fn local_step(shared: &Shared) -> Step {
     let mut state = shared.lock();
@@ -48,13 +48,13 @@ fn local_step(shared: &Shared) -> Step {
     }
     let now = Instant::now();
     let pace = state.adaptive.pace(now);
-    let slot = state.windows.next_slot(pace);
-    if slot > now {
-        return Step::Later(slot);
+    let turn = state.windows.next_turn(pace);
+    if turn > now {
+        return Step::Later(turn);
     }
     match state.queue.pop() {
         Some(waiter) => {
-            state.windows.take(now);
+            state.windows.take_turn(turn, now);
             Step::Grant(waiter, now)
         }
         None => Step::Idle,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::{Bound, Bounds};
+use super::limits::{Bound, Bounds, GUARD};
 use super::pace::Pace;
 
 /// Admits at most `limit` in any half-open `span`.
@@ -34,6 +34,18 @@ impl Window {
             Some(&oldest) if self.taken.len() >= self.limit => pace.end_of(oldest, self.span),
             _ => pace.start(),
         }
+    }
+
+    /// Where an admission after `last` would leave the free slots spread evenly
+    /// until the next one comes free, and no two closer than the limit's rate.
+    fn next_turn(&self, last: Instant, pace: Pace) -> Instant {
+        let by_rate = (pace.end_of(last, self.span) - last).div_f64(self.limit as f64);
+        let ended = self.taken.partition_point(|&at| at + self.span <= last);
+        let free = self.limit.saturating_sub(self.taken.len() - ended);
+        let until_free = self.taken.get(ended).map_or(Duration::ZERO, |&oldest| {
+            pace.end_of(oldest, self.span) - last
+        });
+        last + by_rate.max(until_free.div_f64(free as f64 + 1.0))
     }
 
     /// Keeps the log in order though `at` may be late: replicas' clocks differ.
@@ -69,20 +81,23 @@ impl Window {
 /// assert!(windows.next_slot(now) > now);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Windows(Vec<Window>);
+pub struct Windows {
+    windows: Vec<Window>,
+    /// When the last admission was, or was due if it came a little late; `None`
+    /// lets the next turn be at once.
+    last: Option<Instant>,
+}
 
 impl Windows {
     /// Windows in which nothing has been taken.
     #[must_use]
     pub fn new(bounds: impl Into<Bounds>) -> Self {
         let Bounds { creates, sessions } = bounds.into();
-        Self(
-            [creates, sessions]
-                .into_iter()
-                .flatten()
-                .map(Window::new)
-                .collect(),
-        )
+        let bounds = [creates, sessions].into_iter().flatten();
+        Self {
+            windows: bounds.map(Window::new).collect(),
+            last: None,
+        }
     }
 
     /// Windows in which `history` has been taken, in any order.
@@ -101,7 +116,8 @@ impl Windows {
     /// Assumes that every slot has been taken just now: for a replica that does
     /// not know what others did.
     pub fn fill(&mut self, now: Instant) {
-        for window in &mut self.0 {
+        self.last = Some(now);
+        for window in &mut self.windows {
             window.taken = std::iter::repeat_n(now, window.limit).collect();
         }
     }
@@ -110,35 +126,78 @@ impl Windows {
     #[must_use]
     pub fn next_slot(&self, pace: impl Into<Pace>) -> Instant {
         let pace = pace.into();
-        let slots = self.0.iter().map(|window| window.next_slot(pace));
+        let slots = self.windows.iter().map(|window| window.next_slot(pace));
         slots.max().unwrap_or_else(|| pace.start())
+    }
+
+    /// When the next admission of several that wait shall be: a slot, and not
+    /// sooner than spreads the slots over the span.
+    ///
+    /// Were they taken as soon as they are there, those who wait would use them
+    /// up at the beginning of each span, and a caller that comes after would
+    /// wait for its end, however fair the turns. As many are admitted in a span
+    /// either way.
+    #[must_use]
+    pub fn next_turn(&self, pace: impl Into<Pace>) -> Instant {
+        let pace = pace.into();
+        let slot = self.next_slot(pace);
+        let Some(last) = self.last else {
+            return slot;
+        };
+        let turns = self
+            .windows
+            .iter()
+            .map(|window| window.next_turn(last, pace));
+        turns.fold(slot, Instant::max)
     }
 
     /// When the admission after `ahead` others may be, if each of them takes the
     /// earliest slot it can. Exact; takes time in proportion to `ahead`.
     #[must_use]
     pub fn slot_after(&self, pace: impl Into<Pace>, ahead: usize) -> Instant {
-        let pace = pace.into();
-        if self.0.is_empty() {
+        self.after(ahead, pace.into(), Self::next_slot)
+    }
+
+    /// When the admission after `ahead` others shall be, if each of them has its
+    /// [`next_turn`](Self::next_turn). Exact; takes time in proportion to
+    /// `ahead`.
+    #[must_use]
+    pub fn turn_after(&self, pace: impl Into<Pace>, ahead: usize) -> Instant {
+        self.after(ahead, pace.into(), Self::next_turn)
+    }
+
+    fn after(&self, ahead: usize, pace: Pace, next: impl Fn(&Self, Pace) -> Instant) -> Instant {
+        if self.windows.is_empty() {
             return pace.start();
         }
         let mut future = self.clone();
         for _ in 0..ahead {
-            future.take(future.next_slot(pace));
+            future.take(next(&future, pace));
         }
-        future.next_slot(pace)
+        next(&future, pace)
+    }
+
+    /// Takes the turn that was due at `turn`, `now`. What timers are late by
+    /// does not delay the turns to come.
+    pub fn take_turn(&mut self, turn: Instant, now: Instant) {
+        self.take(now);
+        if now <= turn + GUARD {
+            self.last = Some(turn);
+        }
     }
 
     /// Takes a slot at `at`.
     pub fn take(&mut self, at: Instant) {
-        for window in &mut self.0 {
+        self.last = self.last.max(Some(at));
+        for window in &mut self.windows {
             window.take(at);
         }
     }
 
     /// Gives back a slot that was taken at `at` and not used.
     pub fn give_back(&mut self, at: Instant) {
-        for window in &mut self.0 {
+        self.last = None;
+        for window in &mut self.windows {
             window.give_back(at);
         }
     }
@@ -252,6 +311,50 @@ mod tests {
                 ten + second
             ]
         );
+    }
+
+    #[test]
+    fn turns_are_spread_over_the_span_and_as_many_as_the_slots() {
+        let now = Instant::now();
+        let mut windows = Windows::new(limits(0, 75));
+        for _ in 0..25 {
+            windows.take(now);
+        }
+        let turns: Vec<_> = (0..275)
+            .map(|ahead| windows.turn_after(now, ahead))
+            .collect();
+        let ten = SECOND * 10 + GUARD;
+        let by = |end| turns.partition_point(|&turn| turn < now + end);
+        assert_eq!((by(ten), by(ten * 2), by(ten * 3)), (50, 125, 200));
+        let gaps = turns.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(
+            gaps.max().unwrap() < SECOND / 4,
+            "somebody waits for a span's end"
+        );
+        assert!(most_in_any(ten, &turns) <= 75);
+    }
+
+    #[test]
+    fn turns_after_a_hasty_burst_are_spread_too() {
+        let now = Instant::now();
+        let mut windows = Windows::new(limits(25, 0));
+        for millisecond in 0..25 {
+            windows.take(now + Duration::from_millis(millisecond));
+        }
+        let now = now + SECOND + GUARD;
+        let gap = windows.turn_after(now, 1) - windows.turn_after(now, 0);
+        assert_eq!(gap, (SECOND + GUARD) / 25);
+    }
+
+    #[test]
+    fn late_turns_do_not_delay_the_next() {
+        let now = Instant::now();
+        let mut windows = Windows::new(limits(10, 0));
+        windows.take(now);
+        let turn = windows.next_turn(now);
+        windows.take_turn(turn, turn + GUARD);
+        let next = windows.next_turn(turn + GUARD);
+        assert_eq!(next - turn, turn - now);
     }
 
     #[test]

@@ -198,6 +198,14 @@ mod tests {
         assert_eq!(denied.cause, Cause::AccountQuota);
         assert_eq!(denied.retry_after, Some(SECOND + crate::quota::GUARD));
         assert_eq!(calls.load(Ordering::Relaxed), 1);
+        let status = tonic::Status::from(crate::refusal::Refusal::from(denied));
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(
+            status.message().contains("for the next 1015 ms"),
+            "{status}"
+        );
+        let pushback = status.metadata().get(crate::refusal::PUSHBACK);
+        assert_eq!(pushback.unwrap(), "1015");
         for _ in 0..5 {
             quota.clone().oneshot(request("us-east-1")).await.unwrap();
         }
