@@ -14,6 +14,7 @@
 //! | [`inbound`] | what every incoming RPC crosses |
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
 //! | [`session`], [`region`], [`caller`] | the domain |
+//! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
@@ -28,6 +29,7 @@ pub mod gateway;
 mod health;
 pub mod healthcheck;
 mod inbound;
+pub mod quota;
 pub mod refusal;
 pub mod region;
 mod server;

@@ -172,6 +172,7 @@ fn upstream_row(error: &upstream::Error) -> Row {
     use upstream::Cause;
     let (code, reason, retry, message) = match error.cause {
         Cause::Deadline => return Refusal::Deadline.row(),
+        Cause::AccountQuota => return account_quota_row(error.retry_after.unwrap_or(RETRY_QUOTA)),
         Cause::InvalidParameter => (
             Code::InvalidArgument,
             "UPSTREAM_INVALID_PARAMETER",
@@ -235,6 +236,22 @@ fn upstream_row(error: &upstream::Error) -> Row {
         retry,
         message: message.to_owned(),
         info,
+    }
+}
+
+/// The gateway, not AWS, says no: nothing was sent.
+fn account_quota_row(wait: Duration) -> Row {
+    Row {
+        code: Code::ResourceExhausted,
+        domain: GATEWAY_DOMAIN,
+        reason: "ACCOUNT_QUOTA",
+        retry: Some(wait),
+        message: format!(
+            "the account's quota at Amazon Rekognition is used up for the next {} ms, past the \
+             call's deadline; retry after the delay, or give the call a later deadline",
+            wait.as_millis()
+        ),
+        info: HashMap::new(),
     }
 }
 

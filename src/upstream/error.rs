@@ -22,7 +22,7 @@ pub struct Error {
     pub cause: Cause,
     /// The id of the request at AWS, if it got there.
     pub request_id: Option<String>,
-    /// The pause that AWS asked for.
+    /// The pause that AWS asked for, or until the quota has room again.
     pub retry_after: Option<Duration>,
     /// Everything that the SDK knows: for the log, never for the caller.
     #[source]
@@ -34,8 +34,11 @@ pub struct Error {
 pub enum Cause {
     /// AWS refused the parameters.
     InvalidParameter,
-    /// The account's own quota at AWS is used up.
+    /// The account's own quota at AWS is used up: AWS said so.
     Quota,
+    /// The account's own quota at AWS is used up past the deadline: the gateway
+    /// knows and did not ask AWS.
+    AccountQuota,
     /// AWS is short of capacity, for everybody.
     Throttled,
     /// AWS failed, or could not be reached, or did not answer in time.
@@ -58,6 +61,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Self::InvalidParameter => "AWS refused the parameters",
             Self::Quota => "the account's quota at AWS is used up",
+            Self::AccountQuota => "the account's quota at AWS is used up past the deadline",
             Self::Throttled => "AWS is throttling",
             Self::Unavailable => "AWS failed or could not be reached",
             Self::AccessDenied => "AWS denied access",

@@ -4,6 +4,7 @@ mod aws;
 mod connector;
 mod credentials;
 mod error;
+mod quota;
 mod rekognition;
 
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use crate::session::{SessionRequest, Token};
 
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use quota::{Quota, QuotaLayer, Weights};
 pub use rekognition::Rekognition;
 
 /// A session to make.

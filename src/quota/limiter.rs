@@ -1,0 +1,359 @@
+//! The quota of one region: a permit in time, or at once the wait.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::adaptive::Adaptive;
+use super::pump;
+use super::quantile::RunningQuantile;
+use super::queue::{Key, Queue};
+use super::store::{Outlook, Source};
+use super::window::Windows;
+use crate::caller::Caller;
+use crate::region::Region;
+
+/// Hands out the permits of one region's quota, in an order that is fair over
+/// callers. A clone is another handle of the same limiter; handles may be used
+/// from any thread and any runtime.
+#[derive(Clone, Debug)]
+pub struct Limiter {
+    shared: Arc<Shared>,
+    /// Ends the pump with the last handle.
+    _pump: Arc<DropGuard>,
+}
+
+/// The right to make one call to AWS, now.
+///
+/// Dropped without a report, it stays used: the call may have reached AWS.
+#[derive(Debug)]
+#[must_use = "a permit is for one call, whose outcome is to be reported"]
+pub struct Permit {
+    shared: Arc<Shared>,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// AWS made the session.
+    Made,
+    /// AWS throttled the call, for the account's sake or its own.
+    Throttled {
+        /// The pause that AWS asked for.
+        retry_after: Option<Duration>,
+    },
+    /// Anything else.
+    Failed,
+}
+
+/// No permit before the deadline, or no room to wait for one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the quota is used up for the next {wait:?}")]
+pub struct Denied {
+    /// The time until the slot that the call would have had.
+    pub wait: Duration,
+}
+
+/// How a limiter is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Snapshot {
+    /// How many wait.
+    pub queued: usize,
+    /// How many callers they are of.
+    pub callers: usize,
+    /// The part of the quota in use: less than 1 after AWS has throttled.
+    pub factor: f64,
+    /// The rest of the pause that AWS asked for.
+    pub pause: Duration,
+    /// The usual time of a call upstream; `None` until there has been one.
+    pub usual: Option<Duration>,
+}
+
+impl Limiter {
+    /// Starts the limiter of `region`, with room for `queue_bound` waiters. With
+    /// [`Source::Shared`], `windows` are an estimate of the store's.
+    ///
+    /// The task that grants permits runs on the present runtime, which must
+    /// outlast all who wait, and ends when the last handle is dropped.
+    ///
+    /// # Panics
+    /// When called outside a Tokio runtime.
+    #[must_use]
+    pub fn start(region: Region, windows: Windows, source: Source, queue_bound: usize) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                windows,
+                share: 1.0,
+                is_local: matches!(source, Source::Memory),
+                spare: None,
+                queue: Queue::new(queue_bound),
+                adaptive: Adaptive::new(region),
+                usual: RunningQuantile::default(),
+            }),
+            wake: Notify::new(),
+        });
+        let gone = CancellationToken::new();
+        tokio::spawn(pump::run(Arc::clone(&shared), source, gone.clone()));
+        Self {
+            shared,
+            _pump: Arc::new(gone.drop_guard()),
+        }
+    }
+
+    /// Waits for a permit. A call that is dropped leaves the queue, and its
+    /// permit goes to the next.
+    ///
+    /// A caller's calls are served in their order, and the callers in turns as
+    /// [`Queue`] says, by `weight`.
+    ///
+    /// # Errors
+    /// At once if the slot, with the usual time of a call after it, lies past
+    /// `deadline`, or the queue is full. Later if other callers' turns have
+    /// pushed the slot past it since, or a caller with less than its share of a
+    /// full queue took the place.
+    pub async fn permit(
+        &self,
+        caller: &Caller,
+        weight: NonZeroU32,
+        deadline: Instant,
+    ) -> Result<Permit, Denied> {
+        let (place, grant, latest) = match self.shared.enter(caller, weight, deadline)? {
+            Entry::Admitted(permit) => return Ok(permit),
+            Entry::Queued {
+                place,
+                grant,
+                latest,
+            } => (place, grant, latest),
+        };
+        match timeout_at(latest, grant).await {
+            Ok(Ok(grant)) => Ok(grant.accept()),
+            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight)),
+            Err(_late) => {
+                // Its own place must not count towards the wait.
+                drop(place);
+                Err(self.shared.denied(caller, weight))
+            }
+        }
+    }
+
+    /// How the limiter is doing.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.shared.lock();
+        let now = Instant::now();
+        let pause = state.adaptive.paused_until(now);
+        Snapshot {
+            queued: state.queue.len(),
+            callers: state.queue.callers(),
+            factor: state.adaptive.factor(now),
+            pause: pause.map_or(Duration::ZERO, |until| until - now),
+            usual: state.usual.get(),
+        }
+    }
+}
+
+impl Permit {
+    /// Tells what became of the call, and how long it took. A throttle slows the
+    /// region down; the time of a call that made a session counts as usual.
+    pub fn report(self, outcome: Outcome, took: Duration) {
+        let mut state = self.shared.lock();
+        match outcome {
+            Outcome::Made => state.usual.record(took),
+            Outcome::Throttled { retry_after } => {
+                state.adaptive.throttled(Instant::now(), retry_after);
+            }
+            Outcome::Failed => {}
+        }
+    }
+}
+
+/// What the handles, the waiters and the pump share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Tells the pump that somebody waits, or that a slot came back.
+    pub(super) wake: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) windows: Windows,
+    /// The part of the windows' slots that fall to this replica.
+    share: f64,
+    is_local: bool,
+    /// A slot of a shared store that nobody has used yet.
+    pub(super) spare: Option<Instant>,
+    pub(super) queue: Queue<Waiter>,
+    pub(super) adaptive: Adaptive,
+    usual: RunningQuantile,
+}
+
+/// Where a waiter is granted its permit.
+pub(super) type Waiter = oneshot::Sender<Grant>;
+
+enum Entry {
+    Admitted(Permit),
+    Queued {
+        place: Place,
+        grant: oneshot::Receiver<Grant>,
+        latest: Instant,
+    },
+}
+
+impl Shared {
+    /// What the mutex guards is whole after every statement, so that a panic
+    /// elsewhere spoils nothing.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        caller: &Caller,
+        weight: NonZeroU32,
+        deadline: Instant,
+    ) -> Result<Entry, Denied> {
+        let mut state = self.lock();
+        // Under the lock, so that slots are taken in the order of time.
+        let now = Instant::now();
+        if state.take_free_slot(now) {
+            let shared = Arc::clone(self);
+            return Ok(Entry::Admitted(Permit { shared }));
+        }
+        let latest = state.latest_slot(now, deadline);
+        let slot = state.slot_for(now, caller, weight);
+        let denied = Denied { wait: slot - now };
+        if slot > latest {
+            return Err(denied);
+        }
+        let (waiter, grant) = oneshot::channel();
+        let pushed = state.queue.push(caller, weight, waiter);
+        let pushed = pushed.map_err(|_full| denied)?;
+        let is_first = state.queue.len() == 1;
+        drop(state);
+        // Dropping the displaced waiter tells it; not under the lock, which it
+        // takes to compute its wait.
+        drop(pushed.displaced);
+        if is_first {
+            self.wake.notify_one();
+        }
+        let place = Place {
+            shared: Arc::clone(self),
+            key: pushed.key,
+        };
+        Ok(Entry::Queued {
+            place,
+            grant,
+            latest,
+        })
+    }
+
+    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
+        let mut state = self.lock();
+        let now = Instant::now();
+        Denied {
+            wait: state.slot_for(now, caller, weight) - now,
+        }
+    }
+}
+
+impl State {
+    /// Nobody is overtaken: a slot is free only while nobody waits.
+    fn take_free_slot(&mut self, now: Instant) -> bool {
+        let pace = self.adaptive.pace(now);
+        let free = self.is_local && self.queue.is_empty() && self.windows.next_slot(pace) <= now;
+        if free {
+            self.windows.take(now);
+        }
+        free
+    }
+
+    /// The latest slot that leaves the call its usual time. That is half of the
+    /// time there is at most: if every call had to be shorter than the usual
+    /// one, none would go, and none could show that calls are quicker again.
+    fn latest_slot(&self, now: Instant, deadline: Instant) -> Instant {
+        let left = deadline.saturating_duration_since(now);
+        let usual = self.usual.get().unwrap_or_default();
+        now + left - usual.min(left / 2)
+    }
+
+    /// The slot of a newcomer of `caller`.
+    fn slot_for(&mut self, now: Instant, caller: &Caller, weight: NonZeroU32) -> Instant {
+        let pace = self.adaptive.pace(now);
+        let ahead = self.queue.ahead_of(caller, weight);
+        if self.is_local {
+            self.windows.turn_after(pace, ahead)
+        } else {
+            // Other replicas take theirs meanwhile.
+            let ahead = (ahead as f64 / self.share).ceil() as usize;
+            self.windows.slot_after(pace, ahead)
+        }
+    }
+
+    /// Replaces the estimate of a shared store by what it tells.
+    pub(super) fn expect(&mut self, outlook: Outlook) {
+        self.windows = outlook.windows;
+        self.share = outlook.share.clamp(0.001, 1.0);
+    }
+
+    /// A slot that was granted and not used can still be had.
+    fn give_back(&mut self, slot: Instant) {
+        if self.is_local {
+            self.windows.give_back(slot);
+        } else {
+            self.spare = Some(slot);
+        }
+    }
+}
+
+/// A place in the queue: dropped, it is free.
+struct Place {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let left = self.shared.lock().queue.remove(&self.key);
+        drop(left);
+    }
+}
+
+/// A permit on its way to a waiter: dropped there, its slot comes back.
+#[derive(Debug)]
+pub(super) struct Grant {
+    shared: Arc<Shared>,
+    slot: Option<Instant>,
+}
+
+impl Grant {
+    pub(super) fn new(shared: &Arc<Shared>, slot: Instant) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            slot: Some(slot),
+        }
+    }
+
+    fn accept(mut self) -> Permit {
+        self.slot = None;
+        Permit {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.shared.lock().give_back(slot);
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

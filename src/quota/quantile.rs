@@ -1,0 +1,79 @@
+//! The usual time of a call upstream.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Enough for a steady tail, few enough to follow a change within seconds.
+const WINDOW: usize = 128;
+
+/// The 90th percentile of the last 128 durations.
+///
+/// ```
+/// use face_liveness_gateway::quota::RunningQuantile;
+/// use std::time::Duration;
+///
+/// let mut usual = RunningQuantile::default();
+/// assert_eq!(usual.get(), None);
+/// usual.record(Duration::from_millis(80));
+/// assert_eq!(usual.get(), Some(Duration::from_millis(80)));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct RunningQuantile {
+    last: VecDeque<Duration>,
+    /// Computed when a duration comes in: it is asked for more often.
+    value: Option<Duration>,
+}
+
+impl RunningQuantile {
+    /// Counts a duration.
+    pub fn record(&mut self, took: Duration) {
+        if self.last.len() == WINDOW {
+            self.last.pop_front();
+        }
+        self.last.push_back(took);
+        self.value = percentile_90(&self.last);
+    }
+
+    /// The quantile; `None` until there is a duration.
+    #[must_use]
+    pub fn get(&self) -> Option<Duration> {
+        self.value
+    }
+}
+
+fn percentile_90(durations: &VecDeque<Duration>) -> Option<Duration> {
+    let mut sorted: Vec<_> = durations.iter().copied().collect();
+    let rank = (sorted.len() * 9).div_ceil(10).checked_sub(1)?;
+    Some(*sorted.select_nth_unstable(rank).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn milliseconds(range: impl IntoIterator<Item = u64>) -> RunningQuantile {
+        let mut quantile = RunningQuantile::default();
+        range
+            .into_iter()
+            .for_each(|ms| quantile.record(Duration::from_millis(ms)));
+        quantile
+    }
+
+    #[test]
+    fn nine_in_ten_are_at_most_the_quantile() {
+        assert_eq!(milliseconds(1..=100).get(), Some(Duration::from_millis(90)));
+        assert_eq!(
+            milliseconds((1..=10).rev()).get(),
+            Some(Duration::from_millis(9))
+        );
+    }
+
+    #[test]
+    fn durations_beyond_the_last_128_are_forgotten() {
+        let slow_then_quick = (0..500).map(|n| if n < 372 { 9_000 } else { 80 });
+        assert_eq!(
+            milliseconds(slow_then_quick).get(),
+            Some(Duration::from_millis(80))
+        );
+    }
+}

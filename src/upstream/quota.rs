@@ -1,0 +1,238 @@
+//! Keeps every attempt within its region's quota at AWS.
+//!
+//! Sits inside the retries, so that each attempt takes a permit, and outside the
+//! attempt's timeout, so that waiting for one does not count as AWS's time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tower::{Layer, Service, ServiceExt as _};
+
+use super::{Cause, Error, Request};
+use crate::caller::Caller;
+use crate::quota::{Denied, Limiter, Outcome};
+use crate::region::Region;
+use crate::session::Session;
+
+/// How many permits a caller's turn has.
+pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
+
+/// Keeps attempts within the quota; see [`Quota`].
+#[derive(Clone)]
+pub struct QuotaLayer {
+    limiters: Arc<HashMap<Region, Limiter>>,
+    weights: Weights,
+}
+
+impl QuotaLayer {
+    /// A region without a limiter has no limits.
+    #[must_use]
+    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>, weights: Weights) -> Self {
+        Self {
+            limiters: Arc::new(limiters.into_iter().collect()),
+            weights,
+        }
+    }
+}
+
+impl<S> Layer<S> for QuotaLayer {
+    type Service = Quota<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Quota {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// Waits for a permit of the request's region, then calls `S` and reports how
+/// it went. Without a permit in time, answers [`Cause::AccountQuota`] with the
+/// wait, and `S` is not called.
+#[derive(Clone, Debug)]
+pub struct Quota<S> {
+    inner: S,
+    layer: QuotaLayer,
+}
+
+impl<S> Quota<S>
+where
+    S: Service<Request, Response = Session, Error = Error>,
+{
+    async fn create(self, request: Request) -> Result<Session, Error> {
+        let Self { inner, layer } = self;
+        let Some(limiter) = layer.limiters.get(&request.session.region) else {
+            return inner.oneshot(request).await;
+        };
+        let weight = (layer.weights)(&request.caller);
+        let permit = limiter.permit(&request.caller, weight, request.deadline);
+        let permit = permit.await?;
+        let began = Instant::now();
+        let made = inner.oneshot(request).await;
+        permit.report(outcome(&made), began.elapsed());
+        made
+    }
+}
+
+impl<S> Service<Request> for Quota<S>
+where
+    S: Service<Request, Response = Session, Error = Error> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Session;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Session, Error>> + Send>>;
+
+    /// Always ready: the inner service is asked when the permit is there, so
+    /// that nothing of it is held while waiting.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        Box::pin(self.clone().create(request))
+    }
+}
+
+fn outcome(made: &Result<Session, Error>) -> Outcome {
+    match made {
+        Ok(_) => Outcome::Made,
+        Err(error) if matches!(error.cause, Cause::Quota | Cause::Throttled) => {
+            Outcome::Throttled {
+                retry_after: error.retry_after,
+            }
+        }
+        Err(_) => Outcome::Failed,
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self {
+            retry_after: Some(denied.wait),
+            ..Self::new(Cause::AccountQuota, None)
+        }
+    }
+}
+
+impl fmt::Debug for QuotaLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaLayer")
+            .field("limiters", &self.limiters)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quota::{Limits, Source, Windows};
+    use crate::session::{SessionId, SessionRequest, Token};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn region(name: &str) -> Region {
+        Region::parse(name).unwrap()
+    }
+
+    fn request(name: &str) -> Request {
+        Request {
+            session: SessionRequest {
+                region: region(name),
+                kms_key_id: None,
+                output: None,
+                audit_images_limit: None,
+                challenges: Vec::new(),
+                token: None,
+            },
+            caller: Caller::Anonymous,
+            token: Token::random(),
+            deadline: Instant::now() + SECOND / 2,
+        }
+    }
+
+    fn session(request: &Request) -> Session {
+        Session {
+            id: SessionId::parse(uuid::Uuid::new_v4().to_string()).unwrap(),
+            region: request.session.region.clone(),
+            create_time: SystemTime::now(),
+            request_id: None,
+        }
+    }
+
+    fn layer() -> (QuotaLayer, Limiter) {
+        let limits = Limits {
+            creates_per_second: NonZeroU32::new(1),
+            sessions_in_flow: None,
+        };
+        let limited = region("eu-west-1");
+        let limiter = Limiter::start(limited.clone(), Windows::new(limits), Source::Memory, 10);
+        let weights: Weights = Arc::new(|_| NonZeroU32::MIN);
+        (
+            QuotaLayer::new([(limited, limiter.clone())], weights),
+            limiter,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_permit_in_time_aws_is_not_asked_and_the_wait_told() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let quota = layer().0.layer(tower::service_fn(move |request: Request| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Ok(session(&request)))
+        }));
+        quota.clone().oneshot(request("eu-west-1")).await.unwrap();
+        let denied = quota
+            .clone()
+            .oneshot(request("eu-west-1"))
+            .await
+            .unwrap_err();
+        assert_eq!(denied.cause, Cause::AccountQuota);
+        assert_eq!(denied.retry_after, Some(SECOND + crate::quota::GUARD));
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        let status = tonic::Status::from(crate::refusal::Refusal::from(denied));
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert!(
+            status.message().contains("for the next 1015 ms"),
+            "{status}"
+        );
+        let pushback = status.metadata().get(crate::refusal::PUSHBACK);
+        assert_eq!(pushback.unwrap(), "1015");
+        for _ in 0..5 {
+            quota.clone().oneshot(request("us-east-1")).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_throttle_slows_the_region_and_a_session_tells_the_usual_time() {
+        let (layer, limiter) = layer();
+        let throttled = layer.layer(tower::service_fn(|_| {
+            let error = Error {
+                retry_after: Some(SECOND * 2),
+                ..Error::new(Cause::Throttled, None)
+            };
+            std::future::ready(Err(error))
+        }));
+        throttled.oneshot(request("eu-west-1")).await.unwrap_err();
+        let snapshot = limiter.snapshot();
+        assert_eq!(
+            (snapshot.factor, snapshot.pause, snapshot.usual),
+            (0.7, SECOND * 2, None)
+        );
+        tokio::time::advance(SECOND * 3).await;
+        let slow = layer.layer(tower::service_fn(|request: Request| async move {
+            tokio::time::sleep(SECOND / 4).await;
+            Ok(session(&request))
+        }));
+        slow.oneshot(request("eu-west-1")).await.unwrap();
+        assert_eq!(limiter.snapshot().usual, Some(SECOND / 4));
+    }
+}
