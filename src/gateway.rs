@@ -18,6 +18,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
+use tower::retry::RetryLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 
@@ -31,7 +32,7 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
-use crate::upstream::Aws;
+use crate::upstream::{self, Aws, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
 /// its longest is a tenth of it.
@@ -102,13 +103,17 @@ impl Gateway {
         let health = Health::not_serving().await;
         let admission = Arc::new(Admission::new(settings.max_in_flight));
         let drain = CancellationToken::new();
+        let regions: Vec<_> = config
+            .regions
+            .iter()
+            .map(|entry| entry.region.clone())
+            .collect();
         let stack = Stack {
             aws: aws.clone(),
-            regions: config
-                .regions
-                .iter()
-                .map(|entry| entry.region.clone())
-                .collect(),
+            retry: retry::layer(regions.iter().cloned()),
+            // What the SDK allows for the parts of an attempt.
+            attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
+            regions,
             max_deadline: settings.max_deadline,
             admission: Arc::clone(&admission),
             health: health.clone(),
@@ -149,6 +154,8 @@ impl Gateway {
 #[derive(Debug)]
 struct Stack {
     aws: Aws,
+    retry: RetryLayer<retry::Policy>,
+    attempt_timeout: Duration,
     regions: Vec<Region>,
     max_deadline: Duration,
     admission: Arc<Admission>,
@@ -172,7 +179,12 @@ impl Stack {
     }
 
     fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
-        let service = FaceLiveness::new(self.aws.rekognition(), self.regions.clone());
+        let upstream = upstream::stack(
+            self.retry.clone(),
+            self.attempt_timeout,
+            self.aws.rekognition(),
+        );
+        let service = FaceLiveness::new(upstream, self.regions.clone());
         let sessions = sessions(service, self.max_deadline, Arc::clone(&self.admission));
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));

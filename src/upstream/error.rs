@@ -24,6 +24,9 @@ pub struct Error {
     pub request_id: Option<String>,
     /// The pause that AWS asked for.
     pub retry_after: Option<Duration>,
+    /// Whether it was the deadline that ended the attempts: with a later one
+    /// there might be a session.
+    pub out_of_time: bool,
     /// Everything that the SDK knows: for the log, never for the caller.
     #[source]
     pub source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -53,6 +56,14 @@ pub enum Cause {
     Deadline,
 }
 
+impl Cause {
+    /// Whether the same call may do better a moment later: AWS is in trouble,
+    /// or cannot be reached, and nothing that was asked for is at fault.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -70,9 +81,10 @@ impl fmt::Display for Cause {
 }
 
 impl Error {
-    /// An error that is known before or after the SDK has done its part.
+    /// An error that the SDK has no part in.
     pub(super) fn new(cause: Cause, request_id: Option<String>) -> Self {
         Self {
+            out_of_time: cause == Cause::Deadline,
             cause,
             request_id,
             retry_after: None,
@@ -95,6 +107,7 @@ impl From<SdkError<Modeled, HttpResponse>> for Error {
             cause: cause(&error),
             request_id: error.request_id().map(str::to_owned),
             retry_after: error.raw_response().and_then(retry_after),
+            out_of_time: false,
             source: Some(Arc::new(error)),
         }
     }
