@@ -32,7 +32,7 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
-use crate::upstream::{self, Aws, retry};
+use crate::upstream::{self, Aws, LedgerLayer, ledger, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
 /// its longest is a tenth of it.
@@ -110,6 +110,7 @@ impl Gateway {
             .collect();
         let stack = Stack {
             aws: aws.clone(),
+            ledger: LedgerLayer::new(ledger::Settings::default(), None),
             retry: retry::layer(regions.iter().cloned()),
             // What the SDK allows for the parts of an attempt.
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
@@ -154,6 +155,7 @@ impl Gateway {
 #[derive(Debug)]
 struct Stack {
     aws: Aws,
+    ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
     attempt_timeout: Duration,
     regions: Vec<Region>,
@@ -180,6 +182,7 @@ impl Stack {
 
     fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
         let upstream = upstream::stack(
+            self.ledger.clone(),
             self.retry.clone(),
             self.attempt_timeout,
             self.aws.rekognition(),

@@ -54,6 +54,16 @@ pub enum Cause {
     Rejected,
     /// The caller's deadline passed.
     Deadline,
+    /// The token was used before, with other parameters.
+    TokenReused {
+        /// The paths of the fields that differ, in the protobuf request.
+        fields: Vec<&'static str>,
+    },
+    /// The token's session has too little of its life left to be of use.
+    SessionExpiring {
+        /// How much is left.
+        left: Duration,
+    },
 }
 
 impl Cause {
@@ -76,13 +86,15 @@ impl fmt::Display for Cause {
             Self::Malformed => "AWS's answer is not a session",
             Self::Rejected => "AWS refused for an unknown reason",
             Self::Deadline => "the deadline passed",
+            Self::TokenReused { .. } => "the token was used with other parameters",
+            Self::SessionExpiring { .. } => "the token's session is about to expire",
         })
     }
 }
 
 impl Error {
     /// An error that the SDK has no part in.
-    pub(super) fn new(cause: Cause, request_id: Option<String>) -> Self {
+    pub(crate) fn new(cause: Cause, request_id: Option<String>) -> Self {
         Self {
             out_of_time: cause == Cause::Deadline,
             cause,

@@ -4,6 +4,7 @@ mod attempt;
 mod aws;
 mod connector;
 mod error;
+pub mod ledger;
 mod rekognition;
 pub mod retry;
 #[cfg(test)]
@@ -21,9 +22,37 @@ use crate::session::{Session, SessionRequest, Token};
 pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use ledger::LedgerLayer;
 pub use rekognition::Rekognition;
 
-/// A session to make.
+/// What a caller wants: the outermost part of the stack takes it.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// What session, under which of the caller's tokens.
+    pub session: SessionRequest,
+    /// Who asks.
+    pub caller: Caller,
+    /// When the answer stops being of use.
+    pub deadline: Instant,
+}
+
+impl Intent {
+    /// The request for AWS, which knows the intent by `token`. The caller's own
+    /// token goes no further.
+    fn with_token(self, token: Token) -> Request {
+        Request {
+            session: SessionRequest {
+                token: None,
+                ..self.session
+            },
+            caller: self.caller,
+            token,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// A session to make: what crosses the rest of the stack.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What it shall be.
@@ -36,15 +65,27 @@ pub struct Request {
     pub deadline: Instant,
 }
 
+/// A session, and where it comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The session.
+    pub session: Session,
+    /// Whether another call with the same token had it made.
+    pub replayed: bool,
+}
+
 /// The stack over `aws`, outermost first. What all workers must share is in the
 /// layers: clone them.
 pub fn stack(
+    ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
     attempt_timeout: Duration,
     aws: Rekognition,
-) -> impl Service<Request, Response = Session, Error = Error, Future: Send> + Clone + Send + Sync + 'static
+) -> impl Service<Intent, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static
 {
     ServiceBuilder::new()
+        // Answers a repeat with the session that is there.
+        .layer(ledger)
         // Tries again what may do better a moment later.
         .layer(retry)
         // Bounds each attempt.
