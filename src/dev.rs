@@ -24,7 +24,9 @@ use crate::config::{
     ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
+use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::upstream::ledger;
 
 /// Known to everybody, and good for nothing but the emulator.
 const ACCESS_KEY_ID: &str = "AKIDDEV";
@@ -166,6 +168,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         regions: vec![RegionConfig {
             region: flags.region.clone(),
             endpoint_url,
+            limits: Limits::of_region(&flags.region),
         }],
         aws: AwsConfig {
             identity: AwsIdentity::Static(Credentials::new(
@@ -184,6 +187,8 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             drain_delay: Duration::ZERO,
             ..settings.server
         },
+        quota_queue: settings.quota.queue,
+        ledger: ledger::Settings::default(),
         identity: Identity::Believed,
         callers: Callers::default(),
         log: log(flags),

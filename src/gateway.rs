@@ -18,22 +18,25 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
+use tower::retry::RetryLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
+use crate::caller::Callers;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
     FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
 };
+use crate::quota::{Limiter, Source, Windows};
 use crate::refusal::Refusal;
 use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
-use crate::upstream::Aws;
+use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
 /// its longest is a tenth of it.
@@ -110,16 +113,23 @@ impl Gateway {
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
+        let callers = Arc::new(config.callers.clone());
+        let regions: Vec<_> = config
+            .regions
+            .iter()
+            .map(|entry| entry.region.clone())
+            .collect();
         let stack = Stack {
             aws: aws.clone(),
-            regions: config
-                .regions
-                .iter()
-                .map(|entry| entry.region.clone())
-                .collect(),
+            ledger: LedgerLayer::new(config.ledger, None),
+            retry: retry::layer(regions.iter().cloned()),
+            quota: quota_layer(&config, &callers),
+            // What the SDK allows for the parts of an attempt.
+            attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
+            regions,
             guards: Guards {
                 identity: config.identity,
-                allowance: Arc::new(Allowance::new(Arc::new(config.callers.clone()))),
+                allowance: Arc::new(Allowance::new(callers)),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
             },
@@ -161,6 +171,10 @@ impl Gateway {
 #[derive(Debug)]
 struct Stack {
     aws: Aws,
+    ledger: LedgerLayer,
+    retry: RetryLayer<retry::Policy>,
+    quota: QuotaLayer,
+    attempt_timeout: Duration,
     regions: Vec<Region>,
     guards: Guards,
     health: Health,
@@ -187,7 +201,14 @@ impl Stack {
     }
 
     fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
-        let service = FaceLiveness::new(self.aws.rekognition(), self.regions.clone());
+        let upstream = upstream::stack(
+            self.ledger.clone(),
+            self.retry.clone(),
+            self.quota.clone(),
+            self.attempt_timeout,
+            self.aws.rekognition(),
+        );
+        let service = FaceLiveness::new(upstream, self.regions.clone());
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
@@ -199,6 +220,25 @@ impl Stack {
             )
             .with_reflection(&until_drain)
     }
+}
+
+/// A limiter for each region that has limits. Their pumps run on this runtime.
+fn quota_layer(config: &Config, callers: &Arc<Callers>) -> QuotaLayer {
+    let limiters = config.regions.iter().filter_map(|entry| {
+        let windows = Windows::new(entry.limits);
+        let limited = !entry.limits.share(1.0).is_off();
+        limited.then(|| {
+            let region = entry.region.clone();
+            let limiter =
+                Limiter::start(region.clone(), windows, Source::Memory, config.quota_queue);
+            (region, limiter)
+        })
+    });
+    let callers = Arc::clone(callers);
+    QuotaLayer::new(
+        limiters,
+        Arc::new(move |caller| callers.rule(caller).weight),
+    )
 }
 
 /// What the layers around the session service need to know.

@@ -166,13 +166,45 @@ impl Refusal {
     }
 }
 
+/// A row for what the gateway decides and no retry changes.
+fn final_row(code: Code, reason: &'static str, message: String) -> Row {
+    Row {
+        code,
+        domain: GATEWAY_DOMAIN,
+        reason,
+        retry: None,
+        message,
+        info: HashMap::new(),
+    }
+}
+
 /// The rows for what AWS said. Its own words stay out of them: nobody knows
 /// what they hold.
 fn upstream_row(error: &upstream::Error) -> Row {
     use upstream::Cause;
-    let (code, reason, retry, message) = match error.cause {
+    let (code, reason, retry, message) = match &error.cause {
         Cause::Deadline => return Refusal::Deadline.row(),
         Cause::AccountQuota => return account_quota_row(error.retry_after.unwrap_or(RETRY_QUOTA)),
+        Cause::TokenReused { fields } => {
+            return final_row(
+                Code::AlreadyExists,
+                "TOKEN_REUSED",
+                format!(
+                    "client_request_token was used within three minutes with another {}; use a new token for a new session",
+                    fields.join(", ")
+                ),
+            );
+        }
+        Cause::SessionExpiring { left } => {
+            return final_row(
+                Code::FailedPrecondition,
+                "SESSION_EXPIRING",
+                format!(
+                    "the session of this client_request_token has {} s left, too little to be of use; use a new token for a new session",
+                    left.as_secs()
+                ),
+            );
+        }
         Cause::InvalidParameter => (
             Code::InvalidArgument,
             "UPSTREAM_INVALID_PARAMETER",
@@ -284,11 +316,22 @@ fn violations(refusal: &Refusal) -> Vec<Violation> {
             field: "region".to_owned(),
             description: format!("must be one of {}", names(served)),
         }],
+        Refusal::Upstream(upstream::Error {
+            cause: upstream::Cause::TokenReused { fields },
+            ..
+        }) => fields.iter().map(|field| differing(field)).collect(),
         _ => Vec::new(),
     }
 }
 
 /// Rounded up: a retry must not come too early.
+fn differing(field: &str) -> Violation {
+    Violation {
+        field: field.to_owned(),
+        description: "must be as in the first call with this client_request_token".to_owned(),
+    }
+}
+
 fn pushback(retry: Option<Duration>) -> MetadataValue<Ascii> {
     retry.map_or(MetadataValue::from_static("-1"), |delay| {
         let millis = delay.as_nanos().div_ceil(1_000_000);
@@ -300,5 +343,37 @@ fn pushback(retry: Option<Duration>) -> MetadataValue<Ascii> {
 pub(crate) fn insert_request_id(metadata: &mut MetadataMap, id: Option<&str>) {
     if let Some(Ok(id)) = id.map(MetadataValue::try_from) {
         metadata.insert(AWS_REQUEST_ID, id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upstream::{Cause, Error};
+
+    #[test]
+    fn what_the_ledger_refuses_is_final_and_the_gateways_own() {
+        let reused = Cause::TokenReused {
+            fields: vec!["kms_key_id", "region"],
+        };
+        let expiring = Cause::SessionExpiring {
+            left: Duration::from_secs(9),
+        };
+        for (cause, code, reason, fields) in [
+            (reused, Code::AlreadyExists, "TOKEN_REUSED", 2),
+            (expiring, Code::FailedPrecondition, "SESSION_EXPIRING", 0),
+        ] {
+            let status = Status::from(Refusal::from(Error::new(cause, None)));
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!((status.code(), info.reason.as_str()), (code, reason));
+            assert_eq!(info.domain, GATEWAY_DOMAIN);
+            assert_eq!(status.metadata().get(PUSHBACK).unwrap(), "-1");
+            let violations = details
+                .bad_request()
+                .map_or(0, |bad| bad.field_violations.len());
+            assert_eq!(violations, fields);
+            assert!(status.message().contains("use a new token"), "{status:?}");
+        }
     }
 }

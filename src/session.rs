@@ -224,6 +224,17 @@ impl Token {
     pub fn random() -> Self {
         Self(Uuid::new_v4().to_string())
     }
+
+    /// The token that a digest of 256 bits is in lower-case hexadecimal.
+    #[must_use]
+    pub fn of_digest(digest: [u8; 32]) -> Self {
+        let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        Self(
+            digits
+                .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+                .collect(),
+        )
+    }
 }
 
 #[cfg(test)]

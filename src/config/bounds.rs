@@ -14,6 +14,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Far above any machine's cores; each is a thread with an event loop.
 const MOST_WORKERS: usize = 1024;
 
+/// Each place in the queue is looked through when a newcomer asks for its turn.
+const MOST_WAITING: usize = 65_536;
+
+/// Some 4 GiB.
+const MOST_ENTRIES: usize = 10_000_000;
+
 /// Below this not even the headers of gRPC itself fit.
 const LEAST_HEADER_BYTES: usize = 1024;
 
@@ -40,6 +46,12 @@ impl Check<'_> {
             ("server.keepalive_timeout", server.keepalive_timeout, least),
             ("server.drain_delay", server.drain_delay, Duration::ZERO),
             ("server.shutdown_grace", server.shutdown_grace, least),
+            ("quota.session_length", settings.quota.session_length, least),
+            (
+                "ledger.min_remaining",
+                settings.ledger.min_remaining,
+                Duration::ZERO,
+            ),
         ];
         for (key, duration, least) in durations {
             if !(least..=LONGEST).contains(&duration) {
@@ -52,7 +64,7 @@ impl Check<'_> {
         let server = &settings.server;
         let streams = server.max_concurrent_streams as usize;
         let header_bytes = server.max_header_bytes as usize;
-        let counts: [(&str, usize, RangeInclusive<usize>); 5] = [
+        let counts: [(&str, usize, RangeInclusive<usize>); 7] = [
             ("server.workers", server.workers, 0..=MOST_WORKERS),
             (
                 "server.max_in_flight",
@@ -69,6 +81,8 @@ impl Check<'_> {
                 streams,
                 1..=u32::MAX as usize,
             ),
+            ("quota.queue", settings.quota.queue, 1..=MOST_WAITING),
+            ("ledger.entries", settings.ledger.entries, 1..=MOST_ENTRIES),
             (
                 "server.max_header_bytes",
                 header_bytes,

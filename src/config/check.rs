@@ -121,6 +121,8 @@ impl<'a> Check<'a> {
             regions: regions?,
             aws,
             server: settings.server.clone(),
+            quota_queue: settings.quota.queue,
+            ledger: Self::ledger(settings),
             callers,
             identity: Identity::Anonymous,
             log: LogConfig {
@@ -155,6 +157,7 @@ impl<'a> Check<'a> {
                 }
             };
             return Some(vec![RegionConfig {
+                limits: self.limits(settings, &region, None),
                 region,
                 endpoint_url: endpoint,
             }]);
@@ -191,6 +194,7 @@ impl<'a> Check<'a> {
                 self.mistake(&key, format!("{region} is listed twice"));
             }
             regions.push(RegionConfig {
+                limits: self.limits(settings, &region, Some(entry)),
                 region,
                 endpoint_url: own.or_else(|| endpoint.clone()),
             });

@@ -6,6 +6,7 @@ mod callers;
 mod check;
 mod flags;
 mod layers;
+mod quota;
 mod report;
 mod settings;
 
@@ -19,7 +20,9 @@ use url::Url;
 
 use crate::caller::Callers;
 pub use crate::inbound::Identity;
+use crate::quota::Limits;
 use crate::region::Region;
+use crate::upstream::ledger;
 
 pub use check::CaBundle;
 pub use flags::Flags;
@@ -42,6 +45,10 @@ pub struct Config {
     pub aws: AwsConfig,
     /// Bounds and waits of the gRPC server.
     pub server: ServerSettings,
+    /// How many calls may wait for a region's quota.
+    pub quota_queue: usize,
+    /// What is remembered of sessions that were made.
+    pub ledger: ledger::Settings,
     /// How callers are told apart.
     pub identity: Identity,
     /// How each caller is treated.
@@ -57,6 +64,8 @@ pub struct RegionConfig {
     pub region: Region,
     /// Where its Amazon Rekognition is, if not where AWS says.
     pub endpoint_url: Option<Url>,
+    /// What AWS admits in it.
+    pub limits: Limits,
 }
 
 /// How AWS is called.

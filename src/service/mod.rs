@@ -12,8 +12,7 @@ use crate::causes::Causes;
 use crate::inbound::{Deadline, caller, request_id};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
-use crate::session::{Session, Token};
-use crate::upstream;
+use crate::upstream::{self, Answer, Intent};
 
 /// The service trait that the build script generates over the messages of
 /// `face-liveness-client`.
@@ -48,7 +47,7 @@ impl<U> FaceLiveness<U> {
 
 /// What makes the sessions.
 pub(crate) trait Upstream:
-    Service<upstream::Request, Response = Session, Error = upstream::Error, Future: Send>
+    Service<Intent, Response = Answer, Error = upstream::Error, Future: Send>
     + Clone
     + Send
     + Sync
@@ -57,7 +56,7 @@ pub(crate) trait Upstream:
 }
 
 impl<S> Upstream for S where
-    S: Service<upstream::Request, Response = Session, Error = upstream::Error, Future: Send>
+    S: Service<Intent, Response = Answer, Error = upstream::Error, Future: Send>
         + Clone
         + Send
         + Sync
@@ -75,15 +74,13 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
         let caller = caller(request.extensions());
         let request_id = request_id(request.extensions());
         let session = request::parse(request.into_inner(), &self.regions)?;
-        let token = session.token.clone().unwrap_or_else(Token::random);
         let started = Instant::now();
         let made = self
             .upstream
             .clone()
-            .oneshot(upstream::Request {
+            .oneshot(Intent {
                 session,
                 caller,
-                token,
                 deadline,
             })
             .await
@@ -104,14 +101,15 @@ fn refuse(error: upstream::Error, started: Instant, request_id: Option<&str>) ->
     Refusal::Upstream(error)
 }
 
-fn answer(session: Session) -> Response<CreateSessionResponse> {
+fn answer(made: Answer) -> Response<CreateSessionResponse> {
+    let Answer { session, replayed } = made;
     let request_id = session.request_id.clone();
     let mut response = Response::new(CreateSessionResponse {
         create_time: Some(session.create_time.into()),
         expire_time: Some(session.expire_time().into()),
         session_id: session.id.as_str().to_owned(),
         region: session.region.to_string(),
-        replayed: false,
+        replayed,
     });
     insert_request_id(response.metadata_mut(), request_id.as_deref());
     response

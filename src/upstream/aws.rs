@@ -76,7 +76,9 @@ impl Aws {
     fn client(&self, sdk: &SdkConfig, http: SharedHttpClient) -> Client {
         let config = aws_sdk_rekognition::config::Builder::from(sdk)
             .http_client(http)
-            .retry_config(RetryConfig::standard());
+            // The stack retries by itself: the SDK knows neither the deadline
+            // nor the quota.
+            .retry_config(RetryConfig::disabled());
         let config = if self.anonymous {
             config.allow_no_auth()
         } else {

@@ -24,6 +24,9 @@ pub struct Error {
     pub request_id: Option<String>,
     /// The pause that AWS asked for, or until the quota has room again.
     pub retry_after: Option<Duration>,
+    /// Whether it was the deadline that ended the attempts: with a later one
+    /// there might be a session.
+    pub out_of_time: bool,
     /// Everything that the SDK knows: for the log, never for the caller.
     #[source]
     pub source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -54,6 +57,24 @@ pub enum Cause {
     Rejected,
     /// The caller's deadline passed.
     Deadline,
+    /// The token was used before, with other parameters.
+    TokenReused {
+        /// The paths of the fields that differ, in the protobuf request.
+        fields: Vec<&'static str>,
+    },
+    /// The token's session has too little of its life left to be of use.
+    SessionExpiring {
+        /// How much is left.
+        left: Duration,
+    },
+}
+
+impl Cause {
+    /// Whether the same call may do better a moment later: AWS is in trouble,
+    /// or cannot be reached, and nothing that was asked for is at fault.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
+    }
 }
 
 impl fmt::Display for Cause {
@@ -69,14 +90,17 @@ impl fmt::Display for Cause {
             Self::Malformed => "AWS's answer is not a session",
             Self::Rejected => "AWS refused for an unknown reason",
             Self::Deadline => "the deadline passed",
+            Self::TokenReused { .. } => "the token was used with other parameters",
+            Self::SessionExpiring { .. } => "the token's session is about to expire",
         })
     }
 }
 
 impl Error {
-    /// An error that is known before or after the SDK has done its part.
-    pub(super) fn new(cause: Cause, request_id: Option<String>) -> Self {
+    /// An error that the SDK has no part in.
+    pub(crate) fn new(cause: Cause, request_id: Option<String>) -> Self {
         Self {
+            out_of_time: cause == Cause::Deadline,
             cause,
             request_id,
             retry_after: None,
@@ -99,6 +123,7 @@ impl From<SdkError<Modeled, HttpResponse>> for Error {
             cause: cause(&error),
             request_id: error.request_id().map(str::to_owned),
             retry_after: error.raw_response().and_then(retry_after),
+            out_of_time: false,
             source: Some(Arc::new(error)),
         }
     }

@@ -1,23 +1,61 @@
 //! What every session crosses on its way to AWS. Knows nothing of gRPC.
 
+mod attempt;
 mod aws;
 mod connector;
 mod credentials;
 mod error;
+pub mod ledger;
 mod quota;
 mod rekognition;
+pub mod retry;
+#[cfg(test)]
+mod testing;
+
+use std::time::Duration;
 
 use tokio::time::Instant;
+use tower::retry::RetryLayer;
+use tower::{Service, ServiceBuilder};
 
 use crate::caller::Caller;
-use crate::session::{SessionRequest, Token};
+use crate::session::{Session, SessionRequest, Token};
 
+pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use ledger::LedgerLayer;
 pub use quota::{Quota, QuotaLayer, Weights};
 pub use rekognition::Rekognition;
 
-/// A session to make.
+/// What a caller wants: the outermost part of the stack takes it.
+#[derive(Clone, Debug)]
+pub struct Intent {
+    /// What session, under which of the caller's tokens.
+    pub session: SessionRequest,
+    /// Who asks.
+    pub caller: Caller,
+    /// When the answer stops being of use.
+    pub deadline: Instant,
+}
+
+impl Intent {
+    /// The request for AWS, which knows the intent by `token`. The caller's own
+    /// token goes no further.
+    fn with_token(self, token: Token) -> Request {
+        Request {
+            session: SessionRequest {
+                token: None,
+                ..self.session
+            },
+            caller: self.caller,
+            token,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// A session to make: what crosses the rest of the stack.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What it shall be.
@@ -28,4 +66,35 @@ pub struct Request {
     pub token: Token,
     /// When the answer stops being of use.
     pub deadline: Instant,
+}
+
+/// A session, and where it comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The session.
+    pub session: Session,
+    /// Whether another call with the same token had it made.
+    pub replayed: bool,
+}
+
+/// The stack over `aws`, outermost first. What all workers must share is in the
+/// layers: clone them.
+pub fn stack(
+    ledger: LedgerLayer,
+    retry: RetryLayer<retry::Policy>,
+    quota: QuotaLayer,
+    attempt_timeout: Duration,
+    aws: Rekognition,
+) -> impl Service<Intent, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static
+{
+    ServiceBuilder::new()
+        // Answers a repeat with the session that is there.
+        .layer(ledger)
+        // Tries again what may do better a moment later.
+        .layer(retry)
+        // Lets each attempt wait its turn, so that all stay within the quota.
+        .layer(quota)
+        // Bounds each attempt.
+        .layer(AttemptLayer::new(attempt_timeout))
+        .service(aws)
 }

@@ -115,6 +115,7 @@ impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self {
             retry_after: Some(denied.wait),
+            out_of_time: true,
             ..Self::new(Cause::AccountQuota, None)
         }
     }

@@ -6,11 +6,9 @@ use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use aws_sdk_rekognition::Client;
-use aws_sdk_rekognition::config::timeout::TimeoutConfig;
 use aws_sdk_rekognition::error::BuildError;
 use aws_sdk_rekognition::operation::RequestId as _;
 use aws_sdk_rekognition::types as aws;
-use tokio::time::Instant;
 use tower::Service;
 
 use super::{Cause, Error, Request};
@@ -37,8 +35,6 @@ impl Rekognition {
         let Some((_, client)) = self.clients.iter().find(|(served, _)| *served == region) else {
             return Err(Error::new(Cause::Rejected, None));
         };
-        let left = request.deadline.saturating_duration_since(Instant::now());
-        let timeouts = TimeoutConfig::builder().operation_timeout(left).build();
         let output = client
             .create_face_liveness_session()
             .set_kms_key_id(
@@ -50,11 +46,8 @@ impl Rekognition {
             )
             .set_settings(settings(&request.session).map_err(Error::unbuildable)?)
             .client_request_token(request.token.as_str())
-            .customize()
-            .config_override(aws_sdk_rekognition::config::Builder::new().timeout_config(timeouts))
             .send()
-            .await
-            .map_err(|error| in_time(error.into(), request.deadline))?;
+            .await?;
         let request_id = output.request_id().map(str::to_owned);
         let Ok(id) = SessionId::parse(output.session_id) else {
             return Err(Error::new(Cause::Malformed, request_id));
@@ -79,18 +72,6 @@ impl Service<Request> for Rekognition {
 
     fn call(&mut self, request: Request) -> Self::Future {
         Box::pin(self.clone().create(request))
-    }
-}
-
-/// Whatever the SDK says of a call whose deadline has passed, that is the cause.
-fn in_time(error: Error, deadline: Instant) -> Error {
-    if error.cause == Cause::Unavailable && Instant::now() >= deadline {
-        Error {
-            cause: Cause::Deadline,
-            ..error
-        }
-    } else {
-        error
     }
 }
 

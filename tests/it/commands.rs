@@ -359,7 +359,10 @@ fn a_variable_that_is_not_unicode_is_a_mistake() {
 
 #[test]
 fn the_log_tells_why_aws_refused_and_keeps_secrets_to_itself() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let emulator = emulator().await;
         emulator.set_faults([rekognition_emulator::Fault::access_denied()]);

@@ -1,6 +1,6 @@
 //! No call outlives its deadline, whoever sets it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use face_liveness_client::v1::CreateSessionRequest;
 use rekognition_emulator::Fault;
@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::raw::{framed, refusal};
-use crate::support::{ONE_REGION, Running, assert_alive, config, emulator};
+use crate::support::{ONE_REGION, Running, assert_alive, emulator};
 
 /// The code and reason of a call with this `grpc-timeout`. tonic's client would
 /// give up by itself.
@@ -59,18 +59,18 @@ async fn without_a_deadline_the_servers_maximum_counts() {
 }
 
 #[tokio::test]
-async fn retries_of_the_sdk_end_with_the_deadline() {
+async fn a_retry_that_would_come_too_late_is_not_waited_for() {
     let emulator = emulator().await;
-    emulator.set_faults([Fault::hang()]);
-    let mut config = config(&emulator, ONE_REGION).await;
-    config.aws.read_timeout = Duration::from_millis(100);
-    config.server.max_deadline = Duration::from_millis(250);
-    let gateway = Running::start(config);
-    let status = gateway
-        .create(CreateSessionRequest::default())
-        .await
-        .unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded);
+    emulator.set_faults([Fault::throttling_after(Duration::from_secs(60))]);
+    let gateway = Running::over(&emulator).await;
+    let started = Instant::now();
+    let (code, reason) = refused(&gateway, "20S").await;
+    assert_eq!(
+        (code, reason.as_str()),
+        (Code::Unavailable, "UPSTREAM_THROTTLED")
+    );
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(emulator.journal().requests_seen, 1);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod commands;
 mod configuration;
 mod deadlines;
 mod health;
+mod idempotency;
 mod limits;
 mod reflection;
 mod refusals;

@@ -111,20 +111,6 @@ async fn absent_fields_stay_absent_and_every_call_has_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_same_token_gets_the_same_session_from_aws() {
-    let emulator = emulator().await;
-    let gateway = Running::over(&emulator).await;
-    let request = CreateSessionRequest {
-        client_request_token: Some("intent-1".to_owned()),
-        ..Default::default()
-    };
-    let first = gateway.create(request.clone()).await.unwrap().into_inner();
-    let second = gateway.create(request).await.unwrap().into_inner();
-    assert_eq!(first.session_id, second.session_id);
-    assert_eq!(emulator.journal().sessions_made, 1);
-}
-
-#[tokio::test]
 async fn audit_images_limits_beyond_0_to_4_count_as_the_nearest() {
     let emulator = emulator().await;
     let gateway = Running::over(&emulator).await;
