@@ -15,6 +15,7 @@
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
 //! | [`session`], [`region`], [`caller`] | the domain |
 //! | [`upstream`] | what every session crosses on its way to AWS |
+//! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
@@ -27,6 +28,7 @@ pub mod gateway;
 mod health;
 pub mod healthcheck;
 mod inbound;
+pub mod redis;
 pub mod refusal;
 pub mod region;
 mod server;
