@@ -264,4 +264,12 @@ mod tests {
             assert!(text.parse::<Url>().is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn errors_keep_the_kind_and_leave_out_what_a_server_says() {
+        let kind = redis::ErrorKind::AuthenticationFailed;
+        let error: Error = RedisError::from((kind, "no", "AUTH secret".to_owned())).into();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 }

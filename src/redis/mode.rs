@@ -136,7 +136,7 @@ impl Mode {
             // It may be long, and Redis is likely to be there at once.
             (State::Alone, Some(at)) if at > now && !self.has_met_redis() => Plan::Wait(Some(at)),
             (State::Alone, Some(at)) => {
-                self.admit(at);
+                self.admit(at, now);
                 Plan::Take(at)
             }
             (_, None) => Plan::Wait(None),
@@ -212,7 +212,7 @@ impl Mode {
             self.known_at = asked.at;
         }
         let slot = answer.slot.filter(|_| !stale)?;
-        self.admit(slot);
+        self.admit(slot, now);
         self.told = self.told.max(self.number);
         Some(slot)
     }
@@ -255,12 +255,12 @@ impl Mode {
         self.turn += 1;
     }
 
-    fn admit(&mut self, at: Instant) {
+    fn admit(&mut self, at: Instant, now: Instant) {
         let old = self.longest_span();
         while self
             .mine
             .front()
-            .is_some_and(|(_, first)| *first + old <= at)
+            .is_some_and(|(_, first)| *first + old <= now)
         {
             self.mine.pop_front();
         }

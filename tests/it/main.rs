@@ -17,6 +17,7 @@ mod configuration;
 mod deadlines;
 mod health;
 mod limits;
+mod redis;
 mod reflection;
 mod refusals;
 mod sessions;
