@@ -16,6 +16,30 @@
 //! cannot do better. So does a fail-over to a copy of Redis that has missed
 //! writes.
 //!
+//! ```no_run
+//! use std::num::NonZeroU32;
+//! use std::time::Duration;
+//!
+//! use face_liveness_gateway::redis::{Connection, DEFAULT_TIMEOUT, Settings, Window, Windows};
+//! use face_liveness_gateway::region::Region;
+//! use tokio::time::Instant;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let connection = Connection::open("redis://cache".parse()?, DEFAULT_TIMEOUT).await?;
+//! let second = Duration::from_millis(1_015);
+//! let settings = Settings {
+//!     prefix: "face-liveness".to_owned(),
+//!     creates: NonZeroU32::new(25).map(|limit| Window { limit, span: second }),
+//!     flow: None,
+//!     shares: NonZeroU32::MIN.saturating_add(2),
+//! };
+//! let windows = Windows::new(connection, Region::parse("us-east-1")?, &settings);
+//! let reserved = windows.reserve(Instant::now()).await;
+//! tokio::time::sleep_until(reserved.slot).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Needs Redis 5 or Valkey. With access lists: `EVALSHA`, `SCRIPT LOAD`, `TIME`,
 //! `PING`, `GET`, `SET`, `PEXPIRE`, `ZADD`, `ZRANGE`, `ZREMRANGEBYSCORE` on keys
 //! of the prefix, in a cluster `CLUSTER SLOTS` too.

@@ -141,8 +141,10 @@ impl Windows {
     ///
     /// No replica may ask again before it has used, or let pass, the slot it
     /// has: of slots yet to come the others expect one a replica. Answers
-    /// within the connection's timeout, except where there is no slot at all: a
-    /// share of less than one admission has none until Redis is back.
+    /// within a few of the connection's timeouts, but for two cases. A replica
+    /// that has never met Redis waits for it, or until its share's first slot
+    /// has come. A share of less than one admission has no slot at all until
+    /// Redis is back.
     pub async fn reserve_at(&self, start: Instant, factor: f64) -> Reserved {
         let mut states = self.states.clone();
         loop {

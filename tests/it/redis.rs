@@ -1,6 +1,8 @@
 //! Replicas share the quota and the ledger through Redis, and stay within the
 //! quota without it.
 
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
 use std::net::TcpListener;
 use std::num::NonZeroU32;
 use std::process::{Child, Command, Stdio};
@@ -216,7 +218,7 @@ fn assert_within_quota(taken: &[Instant]) {
     assert!(most <= limit * 2, "{most} in two seconds");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs redis-server"]
 async fn three_replicas_use_the_quota_fully_and_never_exceed_it() {
     let server = Server::start(&[]).await;
@@ -233,7 +235,7 @@ async fn three_replicas_use_the_quota_fully_and_never_exceed_it() {
     assert!(used >= 0.95, "{used}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_redis_that_comes_back_empty_lets_nobody_exceed_the_quota() {
     let mut server = Server::start(&[]).await;
@@ -258,7 +260,7 @@ async fn a_redis_that_comes_back_empty_lets_nobody_exceed_the_quota() {
     assert!(alone > usize::try_from(LIMIT).unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_redis_that_restarts_at_once_is_noticed_by_its_lost_memory() {
     let mut server = Server::start(&[]).await;
@@ -277,7 +279,7 @@ async fn a_redis_that_restarts_at_once_is_noticed_by_its_lost_memory() {
     assert_within_quota(&load.stop().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_redis_that_hangs_counts_as_gone() {
     let server = Server::start(&[]).await;
@@ -361,7 +363,7 @@ async fn every_key_has_the_prefix_and_expires() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_cluster_serves_as_well() {
     let server = Server::start(&["--cluster-enabled", "yes"]).await;
