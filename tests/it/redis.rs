@@ -262,7 +262,7 @@ async fn a_redis_that_comes_back_empty_lets_nobody_exceed_the_quota() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_redis_that_restarts_at_once_is_noticed_by_its_lost_memory() {
+async fn a_redis_that_forgets_is_noticed_though_no_command_failed() {
     let mut server = Server::start(&[]).await;
     let mut load = Load::start(&server.url()).await;
     sleep_until(Instant::now() + SPAN * 2).await;
