@@ -20,8 +20,8 @@ use url::Url;
 use crate::VERSION;
 use crate::caller::Callers;
 use crate::config::{
-    AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig, LogFormat, RegionConfig,
-    ServerSettings, Settings, Trust,
+    AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig, LogFormat, QuotaConfig,
+    RegionConfig, ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
@@ -187,7 +187,10 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             drain_delay: Duration::ZERO,
             ..settings.server
         },
-        quota_queue: settings.quota.queue,
+        quota: QuotaConfig {
+            queue: settings.quota.queue,
+            shared: None,
+        },
         ledger: ledger::Settings::default(),
         identity: Identity::Believed,
         callers: Callers::default(),

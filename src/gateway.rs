@@ -1,6 +1,8 @@
 //! Assembly: a [`Config`] becomes a [`Gateway`] that is bound to its port, which
 //! runs until it is told to shut down.
 
+mod admission;
+
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,14 +25,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::caller::Callers;
+use self::admission::Budget;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
     FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
 };
-use crate::quota::{Limiter, Source, Windows};
+use crate::redis;
 use crate::refusal::Refusal;
 use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
@@ -70,6 +72,9 @@ pub enum Error {
     /// The AWS SDK cannot be set up.
     #[error("cannot set up the AWS SDK: {0}")]
     Aws(#[source] BoxError),
+    /// The store for the quota cannot be set up.
+    #[error("cannot set up the quota store: {0}")]
+    Store(#[source] redis::Error),
     /// A descriptor for reflection is broken.
     #[error("cannot set up reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -114,6 +119,10 @@ impl Gateway {
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
         let callers = Arc::new(config.callers.clone());
+        let budget = Budget::start(&config, &callers)
+            .await
+            .map_err(Error::Store)?;
+        health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
             .iter()
@@ -121,9 +130,9 @@ impl Gateway {
             .collect();
         let stack = Stack {
             aws: aws.clone(),
-            ledger: LedgerLayer::new(config.ledger, None),
+            ledger: budget.ledger,
             retry: retry::layer(regions.iter().cloned()),
-            quota: quota_layer(&config, &callers),
+            quota: budget.quota,
             // What the SDK allows for the parts of an attempt.
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
@@ -220,25 +229,6 @@ impl Stack {
             )
             .with_reflection(&until_drain)
     }
-}
-
-/// A limiter for each region that has limits. Their pumps run on this runtime.
-fn quota_layer(config: &Config, callers: &Arc<Callers>) -> QuotaLayer {
-    let limiters = config.regions.iter().filter_map(|entry| {
-        let windows = Windows::new(entry.limits);
-        let limited = !entry.limits.share(1.0).is_off();
-        limited.then(|| {
-            let region = entry.region.clone();
-            let limiter =
-                Limiter::start(region.clone(), windows, Source::Memory, config.quota_queue);
-            (region, limiter)
-        })
-    });
-    let callers = Arc::clone(callers);
-    QuotaLayer::new(
-        limiters,
-        Arc::new(move |caller| callers.rule(caller).weight),
-    )
 }
 
 /// What the layers around the session service need to know.

@@ -4,14 +4,21 @@
 use std::time::Duration;
 
 use face_liveness_client::v1::SERVICE_NAME;
+use tokio::sync::watch;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::causes::Causes;
+use crate::redis::State;
+use crate::region::Region;
 use crate::upstream::Aws;
 
 /// The whole server, as health checks name it.
 const SERVER: &str = "";
+
+/// What the shared stores of the quota are called in health checks, with the
+/// region behind it.
+const QUOTA_STORE: &str = "quota-store";
 
 /// After a failure to load credentials: the first pause, which doubles…
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -42,6 +49,30 @@ impl Health {
     pub(crate) async fn set(&self, status: ServingStatus) {
         for name in [SERVER, SERVICE_NAME] {
             self.reporter.set_service_status(name, status).await;
+        }
+    }
+
+    /// Reports as `quota-store.REGION` whether the store that replicas share is in use.
+    /// Calls succeed without it, so the server's own state does not follow.
+    pub(crate) fn follow_stores(&self, states: Vec<(Region, watch::Receiver<State>)>) {
+        for (region, mut state) in states {
+            let health = self.clone();
+            let name = format!("{QUOTA_STORE}.{region}");
+            tokio::spawn(async move {
+                loop {
+                    let status = match *state.borrow_and_update() {
+                        State::Shared => ServingStatus::Serving,
+                        State::Alone | State::Rejoining => ServingStatus::NotServing,
+                    };
+                    health
+                        .reporter
+                        .set_service_status(name.clone(), status)
+                        .await;
+                    if state.changed().await.is_err() {
+                        break;
+                    }
+                }
+            });
         }
     }
 

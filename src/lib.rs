@@ -16,6 +16,7 @@
 //! | [`session`], [`region`], [`caller`] | the domain |
 //! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
+//! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
@@ -30,6 +31,7 @@ mod health;
 pub mod healthcheck;
 mod inbound;
 pub mod quota;
+pub mod redis;
 pub mod refusal;
 pub mod region;
 mod server;

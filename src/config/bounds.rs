@@ -46,6 +46,7 @@ impl Check<'_> {
             ("server.keepalive_timeout", server.keepalive_timeout, least),
             ("server.drain_delay", server.drain_delay, Duration::ZERO),
             ("server.shutdown_grace", server.shutdown_grace, least),
+            ("quota.store_timeout", settings.quota.store_timeout, least),
             ("quota.session_length", settings.quota.session_length, least),
             (
                 "ledger.min_remaining",

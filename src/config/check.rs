@@ -11,7 +11,8 @@ use url::Url;
 
 use super::layers::Layers;
 use super::{
-    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, RegionConfig, Settings, Trust, Variables,
+    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
+    Variables,
 };
 use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
@@ -116,12 +117,16 @@ impl<'a> Check<'a> {
             read_timeout: settings.read_timeout,
         };
         let callers = self.callers(settings);
+        let shared = self.shared_store(settings);
         Some(Config {
             listen: settings.listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
-            quota_queue: settings.quota.queue,
+            quota: QuotaConfig {
+                queue: settings.quota.queue,
+                shared,
+            },
             ledger: Self::ledger(settings),
             callers,
             identity: Identity::Anonymous,

@@ -67,6 +67,12 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_timeout: Option<String>,
 
+    /// Where the account's quota is kept: memory, or the URL of a Redis or Valkey that
+    /// all replicas share (redis://, rediss://, redis-cluster://) [default: memory]
+    #[arg(long, value_name = "STORE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_store: Option<String>,
+
     /// How log lines are written: text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]

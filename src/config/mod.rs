@@ -21,6 +21,7 @@ use url::Url;
 use crate::caller::Callers;
 pub use crate::inbound::Identity;
 use crate::quota::Limits;
+use crate::redis;
 use crate::region::Region;
 use crate::upstream::ledger;
 
@@ -45,8 +46,8 @@ pub struct Config {
     pub aws: AwsConfig,
     /// Bounds and waits of the gRPC server.
     pub server: ServerSettings,
-    /// How many calls may wait for a region's quota.
-    pub quota_queue: usize,
+    /// Where the quota is kept, and how many calls may wait for it.
+    pub quota: QuotaConfig,
     /// What is remembered of sessions that were made.
     pub ledger: ledger::Settings,
     /// How callers are told apart.
@@ -104,6 +105,29 @@ pub enum Trust {
     Bundle(CaBundle),
     /// Any. For tests only.
     Anything,
+}
+
+/// Where the quota is kept, and how many calls may wait for it.
+#[derive(Clone, Debug)]
+pub struct QuotaConfig {
+    /// How many calls may wait for a region's quota.
+    pub queue: usize,
+    /// Where replicas share it; none means that this replica is the only one.
+    pub shared: Option<SharedStore>,
+}
+
+/// A Redis or Valkey that replicas share.
+#[derive(Clone, Debug)]
+pub struct SharedStore {
+    /// Where it is.
+    pub url: redis::Url,
+    /// How long one answer may take before the store counts as lost.
+    pub timeout: Duration,
+    /// What its keys begin with.
+    pub key_prefix: String,
+    /// The part of the quota that this replica takes while the store is lost:
+    /// above 0 and at most 1.
+    pub share: f64,
 }
 
 /// How the log is written.
@@ -197,7 +221,11 @@ pub async fn load(
     );
     match config {
         Some(config) if mistakes.is_empty() => {
-            Ok((config, Effective::new(settings, layers, found_region)))
+            let mut shown = settings;
+            if let Some(shared) = &config.quota.shared {
+                shown.quota_store = shared.url.to_string();
+            }
+            Ok((config, Effective::new(shown, layers, found_region)))
         }
         _ => Err(mistakes.into()),
     }

@@ -3,11 +3,16 @@
 
 use std::num::NonZeroU32;
 
+use super::SharedStore;
 use super::check::Check;
-use super::settings::{Limit, RegionSettings, Settings};
+use super::settings::{Limit, MEMORY_STORE, RegionSettings, Settings};
 use crate::quota::{Flow, Limits};
+use crate::redis;
 use crate::region::Region;
 use crate::upstream::ledger;
+
+/// One of a thousand replicas: beyond that the quota's share is no admission.
+const LEAST_SHARE: f64 = 0.001;
 
 impl Check<'_> {
     /// What AWS admits in `region`: its own settings over `[quota]` over AWS's
@@ -34,6 +39,48 @@ impl Check<'_> {
         Limits {
             creates_per_second: chosen(creates, defaults.creates_per_second),
             sessions_in_flow: chosen(sessions, usual).map(flow),
+        }
+    }
+
+    /// The store that replicas share, if one is configured.
+    pub(super) fn shared_store(&mut self, settings: &Settings) -> Option<SharedStore> {
+        let quota = &settings.quota;
+        let share_fits = (LEAST_SHARE..=1.0).contains(&quota.share);
+        if !share_fits {
+            self.mistake(
+                "quota.share",
+                format!("must be {LEAST_SHARE} to 1, such as 0.5 for two replicas"),
+            );
+        }
+        let prefix_fits = (1..=64).contains(&quota.key_prefix.len())
+            && quota
+                .key_prefix
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b));
+        if !prefix_fits {
+            self.mistake(
+                "quota.key_prefix",
+                "must be 1 to 64 letters, digits or any of -_.:",
+            );
+        }
+        if settings.quota_store == MEMORY_STORE {
+            return None;
+        }
+        match settings.quota_store.parse() {
+            Ok(url) => Some(SharedStore {
+                url,
+                timeout: quota.store_timeout,
+                key_prefix: quota.key_prefix.clone(),
+                share: quota.share,
+            }),
+            Err(error) => {
+                let error: redis::InvalidUrl = error;
+                self.mistake(
+                    "quota_store",
+                    format!("must be \"memory\" or a URL: {error}"),
+                );
+                None
+            }
         }
     }
 

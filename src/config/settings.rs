@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The quota store that needs no other service.
+pub(crate) const MEMORY_STORE: &str = "memory";
+
 /// The port that gRPC examples use by convention.
 pub(crate) const DEFAULT_PORT: u16 = 50051;
 
@@ -40,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) read_timeout: Duration,
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
+    pub(crate) quota_store: String,
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
@@ -63,6 +67,7 @@ impl Default for Settings {
             read_timeout: DEFAULT_READ_TIMEOUT,
             log_format: LogFormat::Text,
             debug: false,
+            quota_store: MEMORY_STORE.to_owned(),
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
@@ -154,6 +159,10 @@ pub(crate) struct QuotaSettings {
     #[serde(with = "humantime_serde")]
     pub(crate) session_length: Duration,
     pub(crate) queue: usize,
+    pub(crate) share: f64,
+    pub(crate) key_prefix: String,
+    #[serde(with = "humantime_serde")]
+    pub(crate) store_timeout: Duration,
 }
 
 impl Default for QuotaSettings {
@@ -165,6 +174,10 @@ impl Default for QuotaSettings {
             session_length: Duration::from_secs(10),
             // As many as may be in flight at all.
             queue: 1024,
+            // Right for one replica; several must say how many they are.
+            share: 1.0,
+            key_prefix: "face-liveness".to_owned(),
+            store_timeout: crate::redis::DEFAULT_TIMEOUT,
         }
     }
 }

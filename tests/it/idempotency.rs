@@ -26,6 +26,9 @@ fn intent(token: &str) -> CreateSessionRequest {
     }
 }
 
+/// Without the account's quota, of which these intents are many times too many.
+const UNLIMITED: &str = "region = 'us-east-1'\n[quota]\ncreates_per_second = 'off'\nconcurrent_sessions = 'off'\n[server]\ndrain_delay = '0s'\n";
+
 fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap().reason
 }
@@ -66,7 +69,7 @@ async fn whatever_is_lost_on_the_way_each_intent_has_exactly_one_session() {
         Fault::reset().with_probability(0.1),
         Fault::internal_server_error().with_probability(0.1),
     ]);
-    let gateway = Running::over(&emulator).await;
+    let gateway = Running::configured(&emulator, UNLIMITED).await;
     let client = gateway.client().await;
     let calls = (0..INTENTS).map(|n| insist(client.clone(), format!("intent-{n}")));
     let answers = join_all(calls).await;

@@ -8,6 +8,7 @@
 )]
 
 mod raw;
+mod redis_server;
 mod support;
 
 mod aws;
@@ -18,8 +19,10 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod redis;
 mod reflection;
 mod refusals;
+mod replicas;
 mod sessions;
 mod shutdown;
 mod validation;

@@ -1,0 +1,126 @@
+//! From the configuration to the quota of each region and the ledger, in memory
+//! or shared through Redis.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::caller::Callers;
+use crate::config::{Config, RegionConfig, SharedStore};
+use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
+use crate::redis::{self, Connection, Records, SharedQuota, State};
+use crate::region::Region;
+use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
+
+/// The layers that keep to the quota and make repeats harmless.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) quota: QuotaLayer,
+    pub(super) ledger: LedgerLayer,
+    /// Of each region's store, if it is shared.
+    pub(super) states: Vec<(Region, watch::Receiver<State>)>,
+}
+
+impl Budget {
+    /// Starts the limiters, whose background work runs on this runtime. A store
+    /// that cannot be reached is no error: the gateway goes on with its share.
+    pub(super) async fn start(
+        config: &Config,
+        callers: &Arc<Callers>,
+    ) -> Result<Self, redis::Error> {
+        let shared = match &config.quota.shared {
+            None => None,
+            Some(store) => Some((
+                store,
+                Connection::open(store.url.clone(), store.timeout).await?,
+            )),
+        };
+        let mut states = Vec::new();
+        let mut limiters = Vec::new();
+        for entry in config
+            .regions
+            .iter()
+            .filter(|entry| !Bounds::from(entry.limits).is_off())
+        {
+            let source = match &shared {
+                None => Source::Memory,
+                Some((store, connection)) => {
+                    let windows = shared_windows(entry, store, connection.clone());
+                    states.push((entry.region.clone(), windows.states()));
+                    Source::Shared(Box::new(SharedQuota::new(
+                        windows,
+                        entry.limits,
+                        store.share,
+                    )))
+                }
+            };
+            let windows = Windows::new(entry.limits);
+            let limiter = Limiter::start(entry.region.clone(), windows, source, config.quota.queue);
+            limiters.push((entry.region.clone(), limiter));
+        }
+        let records = shared.map(|(store, connection)| {
+            Arc::new(Records::new(connection, &store.key_prefix)) as Arc<dyn ledger::Store>
+        });
+        let callers = Arc::clone(callers);
+        Ok(Self {
+            quota: QuotaLayer::new(
+                limiters,
+                Arc::new(move |caller| callers.rule(caller).weight),
+            ),
+            ledger: LedgerLayer::new(config.ledger, records),
+            states,
+        })
+    }
+}
+
+fn shared_windows(
+    entry: &RegionConfig,
+    store: &SharedStore,
+    connection: Connection,
+) -> redis::Windows {
+    let bounds = Bounds::from(entry.limits);
+    let window = |bound: Bound| redis::Window {
+        limit: bound.limit,
+        span: bound.span,
+    };
+    let settings = redis::Settings {
+        prefix: store.key_prefix.clone(),
+        creates: bounds.creates.map(window),
+        flow: bounds.sessions.map(window),
+        shares: shares(store.share),
+    };
+    redis::Windows::new(connection, entry.region.clone(), &settings)
+}
+
+/// Into how many equal shares the quota falls apart: a third is one of three, and
+/// what is no whole part counts as the next smaller one.
+fn shares(share: f64) -> NonZeroU32 {
+    let mut shares = NonZeroU32::MIN;
+    // 0.333 is meant as a third.
+    const TOLERANCE: f64 = 0.01;
+    while f64::from(shares.get()) * share < 1.0 - TOLERANCE && shares < NonZeroU32::MAX {
+        shares = shares.saturating_add(1);
+    }
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_one_of_the_parts_that_it_leaves_room_for() {
+        for (share, expected) in [
+            (1.0, 1),
+            (0.5, 2),
+            (0.4, 3),
+            (0.333, 3),
+            (1.0 / 3.0, 3),
+            (0.25, 4),
+            (0.1, 10),
+        ] {
+            assert_eq!(shares(share).get(), expected, "{share}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn mode(limit: u32, share: u32, now: Instant) -> Mode {
+    let window = Window {
+        limit: NonZeroU32::new(limit).unwrap(),
+        span: SECOND,
+    };
+    Mode::new(vec![window], NonZeroU32::new(share).unwrap(), now)
+}
+
+fn answer(memory: &str, slot: Option<Instant>, log: &[Instant]) -> Answer {
+    Answer {
+        memory: memory.to_owned(),
+        slot,
+        logs: vec![log.to_vec()],
+    }
+}
+
+impl Mode {
+    fn hears(&mut self, memory: &str, now: Instant) {
+        self.answered(self.asking(now), answer(memory, None, &[]), now);
+    }
+
+    fn fails(&mut self, now: Instant) {
+        self.failed(self.asking(now), now);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_finds_redis_shares_at_once() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    assert_eq!(mode.plan(now, now, 1.0), Plan::Wait(Some(now + SECOND)));
+    mode.hears("a", now);
+    assert_eq!(mode.state(), State::Shared);
+    assert_eq!(mode.plan(now, now, 1.0), Plan::Ask(now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_never_met_redis_lets_a_span_pass_first() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    mode.fails(now);
+    let later = now + SECOND;
+    assert_eq!(mode.plan(later, later, 1.0), Plan::Take(later));
+    mode.hears("a", later);
+    assert_eq!(mode.state(), State::Rejoining, "Redis is to be told first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_leaves_the_share_and_a_return_takes_a_span_without_one() {
+    let start = Instant::now();
+    let mut mode = mode(6, 3, start);
+    mode.hears("a", start);
+    mode.fails(start + SECOND * 5);
+    assert_eq!(mode.state(), State::Alone);
+    // All six may have been taken by the others until then, and each of the two
+    // others may hold one of the next.
+    let now = start + SECOND * 5;
+    let mut take = || mode.plan(now, now, 1.0);
+    assert_eq!(take(), Plan::Take(now + SECOND));
+    assert_eq!(take(), Plan::Take(now + SECOND * 2));
+    assert_eq!(take(), Plan::Take(now + SECOND * 2));
+
+    let back = now + SECOND * 2;
+    mode.hears("a", back);
+    assert_eq!(mode.state(), State::Rejoining);
+    mode.fails(back + SECOND / 2);
+    assert_eq!(mode.state(), State::Alone);
+    let back = back + SECOND;
+    mode.hears("a", back);
+    mode.hears("a", back + SECOND / 2);
+    assert_eq!(mode.state(), State::Rejoining);
+    mode.hears("a", back + SECOND);
+    assert_eq!(mode.state(), State::Shared);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memory_of_another_name_counts_as_a_failure_and_a_return() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    mode.hears("a", now);
+    let asked = mode.asking(now);
+    let slot = mode.answered(asked, answer("b", Some(now), &[now]), now);
+    assert_eq!(slot, None, "an empty log knows nothing of what was taken");
+    assert_eq!(mode.state(), State::Rejoining);
+    // Six could be had at once.
+    assert_eq!(mode.plan(now, now, 1.0), Plan::Ask(now + SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn admissions_are_told_until_redis_knows_them_and_again_when_it_forgot() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    mode.hears("a", now);
+    let asked = mode.asking(now);
+    let slot = mode.answered(asked, answer("a", Some(now), &[now]), now);
+    assert_eq!(slot, Some(now));
+    assert_eq!(mode.untold().count(), 0);
+    mode.fails(now);
+    assert!(matches!(mode.plan(now, now, 1.0), Plan::Take(_)));
+    let numbers = |mode: &Mode| mode.untold().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(numbers(&mode), [0, 1]);
+    mode.hears("a", now);
+    assert_eq!(mode.untold().count(), 0);
+    mode.hears("b", now);
+    assert_eq!(numbers(&mode), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_reserved_before_a_failure_is_not_used_after_it() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    mode.hears("a", now);
+    let asked = mode.asking(now);
+    mode.fails(now);
+    let slot = mode.answered(asked, answer("a", Some(now), &[now]), now);
+    assert_eq!((slot, mode.state()), (None, State::Alone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_without_a_place_waits_for_redis() {
+    let now = Instant::now();
+    let mut mode = mode(2, 3, now);
+    mode.hears("a", now);
+    mode.fails(now);
+    assert_eq!(mode.plan(now, now, 1.0), Plan::Wait(None));
+}

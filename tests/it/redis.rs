@@ -1,0 +1,295 @@
+//! Replicas share the quota and the ledger through Redis, and stay within the
+//! quota without it.
+
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use ::redis::AsyncCommands as _;
+use face_liveness_gateway::redis::{
+    Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Window, Windows,
+};
+use face_liveness_gateway::region::Region;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::redis_server::{PATIENCE, Server, poll};
+
+const LIMIT: u32 = 24;
+const SPAN: Duration = Duration::from_secs(1);
+
+/// What a slot may be used late by: tests and Redis share two cores.
+const GUARD: Duration = Duration::from_millis(15);
+
+async fn connection(url: &str) -> Connection {
+    Connection::open(url.parse().unwrap(), DEFAULT_TIMEOUT)
+        .await
+        .unwrap()
+}
+
+async fn windows(url: &str) -> Windows {
+    let window = |limit, span| {
+        Some(Window {
+            limit: NonZeroU32::new(limit).unwrap(),
+            span: span + GUARD,
+        })
+    };
+    let settings = Settings {
+        prefix: "test".to_owned(),
+        creates: window(LIMIT, SPAN),
+        flow: window(LIMIT * 2, SPAN * 2),
+        shares: NonZeroU32::new(3).unwrap(),
+    };
+    let region = Region::parse("eu-west-1").unwrap();
+    Windows::new(connection(url).await, region, &settings)
+}
+
+/// Three replicas that take what they can get until they are told to stop.
+struct Load {
+    stop: CancellationToken,
+    replicas: JoinSet<Vec<Instant>>,
+    states: Vec<tokio::sync::watch::Receiver<State>>,
+}
+
+impl Load {
+    async fn start(url: &str) -> Self {
+        let stop = CancellationToken::new();
+        let mut replicas = JoinSet::new();
+        let mut states = Vec::new();
+        for _ in 0..3 {
+            let windows = windows(url).await;
+            states.push(windows.states());
+            let stop = stop.clone();
+            replicas.spawn(async move {
+                let mut taken = Vec::new();
+                while let Some(reserved) = stop
+                    .run_until_cancelled(windows.reserve(Instant::now()))
+                    .await
+                {
+                    sleep_until(reserved.slot).await;
+                    // What comes too late is not used; see `GUARD`.
+                    if Instant::now() <= reserved.slot + GUARD {
+                        taken.push(reserved.slot);
+                    }
+                }
+                taken
+            });
+        }
+        let mut load = Self {
+            stop,
+            replicas,
+            states,
+        };
+        load.all(State::Shared).await;
+        load
+    }
+
+    async fn all(&mut self, state: State) {
+        for states in &mut self.states {
+            let reached = states.wait_for(|now| *now == state);
+            timeout(PATIENCE, reached).await.unwrap().unwrap();
+        }
+    }
+
+    /// All that was taken, in order.
+    async fn stop(self) -> Vec<Instant> {
+        self.stop.cancel();
+        let mut all = self.replicas.join_all().await.concat();
+        all.sort();
+        all
+    }
+}
+
+fn most_in_any_span(taken: &[Instant], span: Duration) -> usize {
+    let counts = taken.iter().enumerate().map(|(first, at)| {
+        let end = taken.partition_point(|other| *other < *at + span);
+        end - first
+    });
+    counts.max().unwrap_or(0)
+}
+
+fn assert_within_quota(taken: &[Instant]) {
+    let limit = usize::try_from(LIMIT).unwrap();
+    let most = most_in_any_span(taken, SPAN);
+    println!("{} taken, at most {most} of {limit} in a span", taken.len());
+    assert!(most <= limit, "{most} in a second");
+    let most = most_in_any_span(taken, SPAN * 2);
+    assert!(most <= limit * 2, "{most} in two seconds");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn three_replicas_use_the_quota_fully_and_never_exceed_it() {
+    let server = Server::start(&[]).await;
+    let load = Load::start(&server.url()).await;
+    let start = Instant::now();
+    sleep_until(start + SPAN * 8).await;
+    let end = Instant::now();
+    let taken = load.stop().await;
+    assert_within_quota(&taken);
+    let used = taken.iter().filter(|at| (start..end).contains(at)).count();
+    let offered = (end - start).as_secs_f64() * f64::from(LIMIT);
+    let used = f64::from(u32::try_from(used).unwrap()) / offered;
+    println!("{:.1} % of the quota used", used * 100.0);
+    assert!(used >= 0.95, "{used}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_comes_back_empty_lets_nobody_exceed_the_quota() {
+    let mut server = Server::start(&[]).await;
+    let mut load = Load::start(&server.url()).await;
+    sleep_until(Instant::now() + SPAN * 2).await;
+    server.kill();
+    let killed = Instant::now();
+    load.all(State::Alone).await;
+    sleep_until(killed + SPAN * 5).await;
+    let restarted = Instant::now();
+    server.restart().await;
+    load.all(State::Shared).await;
+    let shared = Instant::now();
+    sleep_until(shared + SPAN * 3).await;
+    let taken = load.stop().await;
+    assert_within_quota(&taken);
+    let alone = taken
+        .iter()
+        .filter(|at| (killed + SPAN * 2..restarted).contains(at));
+    let alone = alone.count();
+    println!("{alone} taken in 3 s without Redis");
+    assert!(alone > usize::try_from(LIMIT).unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_forgets_is_noticed_though_no_command_failed() {
+    let mut server = Server::start(&[]).await;
+    let mut load = Load::start(&server.url()).await;
+    sleep_until(Instant::now() + SPAN * 2).await;
+    let mut client = server.client().await;
+    let _: () = ::redis::cmd("FLUSHALL")
+        .query_async(&mut client)
+        .await
+        .unwrap();
+    load.all(State::Rejoining).await;
+    server.kill();
+    server.restart().await;
+    load.all(State::Shared).await;
+    sleep_until(Instant::now() + SPAN * 2).await;
+    assert_within_quota(&load.stop().await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_that_hangs_counts_as_gone() {
+    let server = Server::start(&[]).await;
+    let mut load = Load::start(&server.url()).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    sleep_until(Instant::now() + SPAN * 2).await;
+    server.signal("-STOP");
+    load.all(State::Alone).await;
+    assert_eq!(records.get(&[0; 32]).await, None);
+    sleep_until(Instant::now() + SPAN * 3).await;
+    server.signal("-CONT");
+    load.all(State::Shared).await;
+    sleep_until(Instant::now() + SPAN * 2).await;
+    assert_within_quota(&load.stop().await);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_replica_that_starts_without_redis_shares_when_it_is_there() {
+    let mut server = Server::start(&[]).await;
+    server.kill();
+    let windows = windows(&server.url()).await;
+    assert_eq!(windows.state(), State::Alone);
+    server.restart().await;
+    let mut states = windows.states();
+    let shared = states.wait_for(|state| *state == State::Shared);
+    timeout(PATIENCE, shared).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_password_is_used_and_never_shown() {
+    const SECRET: &str = "hush-hush";
+    let server = Server::start(&["--requirepass", SECRET]).await;
+    let url = format!("redis://:{SECRET}@127.0.0.1:{}", server.port);
+    let windows = windows(&url).await;
+    let reserved = timeout(PATIENCE, windows.reserve(Instant::now()))
+        .await
+        .unwrap();
+    assert_eq!(reserved.state, State::Shared);
+    let parsed: Url = url.parse().unwrap();
+    let wrong = format!("redis://:{SECRET}-not@127.0.0.1:{}", server.port);
+    let wrong = connection(&wrong).await;
+    let bad = format!("redis://:{SECRET}@").parse::<Url>().unwrap_err();
+    let shown = format!("{windows:?} {parsed:?} {parsed} {wrong:?} {bad} {bad:?}");
+    assert!(!shown.contains(SECRET), "{shown}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn records_are_kept_for_their_time_under_a_digest() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    records.put(&[7; 32], b"another", SPAN * 60).await;
+    assert_eq!(records.get(&[7; 32]).await.as_deref(), Some(&b"one"[..]));
+    records.put(&[8; 32], b"dead", Duration::ZERO).await;
+    assert_eq!(records.get(&[8; 32]).await, None);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn every_key_has_the_prefix_and_expires() {
+    let server = Server::start(&[]).await;
+    let windows = windows(&server.url()).await;
+    timeout(PATIENCE, windows.reserve(Instant::now()))
+        .await
+        .unwrap();
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    let mut client = server.client().await;
+    let keys: Vec<String> = client.keys("*").await.unwrap();
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    for key in keys {
+        assert!(
+            key.starts_with("test:") || key.starts_with("{test:"),
+            "{key}"
+        );
+        let left: i64 = client.pttl(&key).await.unwrap();
+        assert!(left > 0, "{key}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_cluster_serves_as_well() {
+    let server = Server::start(&["--cluster-enabled", "yes"]).await;
+    let mut client = server.client().await;
+    let _: () = ::redis::cmd("CLUSTER")
+        .arg("ADDSLOTSRANGE")
+        .arg(0)
+        .arg(16_383)
+        .query_async(&mut client)
+        .await
+        .unwrap();
+    poll(async || {
+        let info: String = ::redis::cmd("CLUSTER")
+            .arg("INFO")
+            .query_async(&mut client)
+            .await
+            .unwrap();
+        info.contains("cluster_state:ok")
+    })
+    .await;
+    let url = format!("redis-cluster://127.0.0.1:{}", server.port);
+    let load = Load::start(&url).await;
+    let records = Records::new(connection(&url).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    assert_eq!(records.get(&[7; 32]).await.as_deref(), Some(&b"one"[..]));
+    sleep_until(Instant::now() + SPAN * 3).await;
+    assert_within_quota(&load.stop().await);
+}

@@ -1,0 +1,173 @@
+//! Several gateways and one Redis keep to one quota, also when Redis is lost.
+
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use face_liveness_client::v1::CreateSessionRequest;
+use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
+use rekognition_emulator::{Emulator, Quota};
+use tokio::task::JoinSet;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::redis_server::{Server, poll};
+
+/// AWS's quota in us-east-1, creates a second.
+const QUOTA: u32 = 25;
+
+const REPLICAS: usize = 3;
+
+/// Calls that each replica always has waiting: more than it is let through in a
+/// second, so that the offer is many times the quota.
+const WAITING: usize = 30;
+
+/// Longer than any wait in the queue, so that whatever fails fails for another
+/// reason.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// A gateway that is killed when its test ends.
+struct Replica {
+    process: Child,
+    channel: Channel,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Replica {
+    fn start(emulator: &Emulator, redis: &Server) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"))
+            .args([
+                "serve",
+                "--region",
+                "us-east-1",
+                "--listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+            ])
+            .args([
+                "--endpoint-url",
+                &emulator.endpoint_url(),
+                "--quota-store",
+                &redis.url(),
+            ])
+            .env_clear()
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("FACE_LIVENESS_QUOTA_SHARE", "0.333")
+            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = line["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        // Its log is drained, so that it never waits to write.
+        std::thread::spawn(move || log.lines().for_each(drop));
+        let channel = Endpoint::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect_lazy();
+        Self { process, channel }
+    }
+
+    async fn shares(&self) -> bool {
+        let request = HealthCheckRequest {
+            service: "quota-store.us-east-1".to_owned(),
+        };
+        let answer = HealthClient::new(self.channel.clone()).check(request).await;
+        answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+    }
+}
+
+async fn all(replicas: &[Replica], sharing: bool) {
+    poll(async || {
+        for replica in replicas {
+            if replica.shares().await != sharing {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+/// Calls again and again; ends with the first call that fails.
+async fn insist(channel: Channel) -> Status {
+    let mut client = FaceLivenessServiceClient::new(channel);
+    loop {
+        let mut request = Request::new(CreateSessionRequest::default());
+        request.set_timeout(DEADLINE);
+        if let Err(status) = client.create_session(request).await {
+            return status;
+        }
+    }
+}
+
+/// The sessions made in the coming `seconds`, as a share of the quota.
+async fn used(emulator: &Emulator, calls: &mut JoinSet<Status>, seconds: u32) -> f64 {
+    let before = emulator.journal().sessions_made;
+    tokio::select! {
+        failed = calls.join_next() => panic!("a call failed: {failed:?}"),
+        () = tokio::time::sleep(Duration::from_secs(seconds.into())) => {}
+    }
+    let made = emulator.journal().sessions_made - before;
+    let made = u32::try_from(made).unwrap();
+    f64::from(made) / f64::from(QUOTA * seconds)
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn three_replicas_keep_to_one_quota_while_redis_comes_and_goes() {
+    let quota = Quota {
+        creates_per_second: Some(QUOTA),
+        ..Quota::UNLIMITED
+    };
+    let emulator = Emulator::builder().quota(quota).start().await.unwrap();
+    let mut redis = Server::start(&[]).await;
+    let replicas: Vec<_> = (0..REPLICAS)
+        .map(|_| Replica::start(&emulator, &redis))
+        .collect();
+    all(&replicas, true).await;
+    let mut calls = JoinSet::new();
+    for replica in replicas.iter().cycle().take(REPLICAS * WAITING) {
+        calls.spawn(insist(replica.channel.clone()));
+    }
+
+    // The first second has the burst that an idle quota allows.
+    used(&emulator, &mut calls, 2).await;
+    let shared = used(&emulator, &mut calls, 12).await;
+    redis.kill();
+    all(&replicas, false).await;
+    let alone = used(&emulator, &mut calls, 6).await;
+    redis.restart().await;
+    all(&replicas, true).await;
+    let again = used(&emulator, &mut calls, 6).await;
+
+    let throttled = emulator.journal().throttled;
+    println!(
+        "quota used: {:.1} % shared, {:.1} % without Redis, {:.1} % shared again; throttled: {throttled}",
+        shared * 100.0,
+        alone * 100.0,
+        again * 100.0
+    );
+    assert_eq!(throttled, 0);
+    assert!(shared >= 0.95 && again >= 0.95, "{shared} {again}");
+    assert!(alone >= 0.5, "{alone}");
+}
