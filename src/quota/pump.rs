@@ -1,13 +1,18 @@
 //! The task that grants a region's permits, one for every slot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::limiter::{Grant, Shared, Waiter};
-use super::limits::GUARD;
 use super::store::{Source, Store};
+
+/// How late a reserved slot may be used. The log that replicas share has the
+/// slot, not its use: what a use is late by is taken from the guard that keeps
+/// two spans' calls apart.
+const FRESH: Duration = Duration::from_millis(10);
 
 /// Grants permits until `gone`.
 pub(super) async fn run(shared: Arc<Shared>, source: Source, gone: CancellationToken) {
@@ -113,7 +118,7 @@ fn use_slot(shared: &Arc<Shared>, slot: Instant) {
 }
 
 fn is_fresh(slot: Instant) -> bool {
-    Instant::now() <= slot + GUARD
+    Instant::now() <= slot + FRESH
 }
 
 /// Not under the lock: the grant of a waiter that has left gives its slot back

@@ -20,9 +20,8 @@ pub enum Source {
 /// A store of slots that replicas share.
 ///
 /// One task per region asks, one reservation at a time, and only while somebody
-/// waits for a slot. A reservation that has come is used within
-/// [`GUARD`](super::GUARD) of its slot, or never: later it would fall into the
-/// span of others.
+/// waits for a slot. A reservation that has come is used within 10 ms of its slot,
+/// or never: later it would fall into the span of others.
 pub trait Store: Debug + Send + 'static {
     /// Reserves the next slot at `pace`: spans divided by its factor, nothing
     /// before its start.

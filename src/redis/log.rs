@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// Spans up to this are let pass when a replica loses sight of the others, and
+/// their slots are kept apart.
+pub(super) const SHORT_SPAN: Duration = Duration::from_secs(2);
+
 /// At most `limit` admissions in any `span`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Window {
@@ -69,6 +73,16 @@ impl Log {
         }
     }
 
+    /// Counts every place as taken at `at` at the earliest.
+    fn fill(&mut self, at: Instant) {
+        self.taken
+            .iter_mut()
+            .for_each(|taken| *taken = at.max(*taken));
+        while self.taken.len() < self.limit {
+            self.taken.push_front(at);
+        }
+    }
+
     /// One of `parts` equal shares of the places: of each group of `parts`
     /// neighbours one place, as taken as the latest of them, so that all
     /// replicas together have never used more places than have come free.
@@ -111,7 +125,12 @@ pub(super) fn share(known: &[Log], since: Instant, until: Instant, parts: usize)
             log.take(at);
         }
     }
-    worst.iter().map(|log| log.share(parts)).collect()
+    let mut shares: Vec<_> = worst.iter().map(|log| log.share(parts)).collect();
+    // What the others saw differs by what was on its way. A span so short is
+    // sooner waited for than reckoned with.
+    let short = shares.iter_mut().filter(|log| log.span <= SHORT_SPAN);
+    short.for_each(|log| log.fill(until));
+    shares
 }
 
 #[cfg(test)]

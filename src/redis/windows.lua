@@ -7,7 +7,8 @@
 -- ARGV[2]      how long the name is kept, in milliseconds
 -- ARGV[3]      the name of the admission to reserve, or '' for none
 -- ARGV[4]      how long from now the slot must at least lie, in microseconds
--- ARGV[5..]    limit and span (microseconds) of each window
+-- ARGV[5..]    limit, span and least gap between two slots (microseconds) of
+--              each window
 -- then         name and age (microseconds) of admissions made elsewhere
 --
 -- Answers the memory's name, now, the slot's distance from now (-1 without
@@ -30,10 +31,15 @@ local name = ARGV[3]
 local slot = now + tonumber(ARGV[4])
 local windows = {}
 for i = 2, #KEYS do
-  local at = 5 + (i - 2) * 2
-  windows[#windows + 1] = { key = KEYS[i], limit = tonumber(ARGV[at]), span = tonumber(ARGV[at + 1]) }
+  local at = 5 + (i - 2) * 3
+  windows[#windows + 1] = {
+    key = KEYS[i],
+    limit = tonumber(ARGV[at]),
+    span = tonumber(ARGV[at + 1]),
+    gap = tonumber(ARGV[at + 2]),
+  }
 end
-local told = 5 + #windows * 2
+local told = 5 + #windows * 3
 
 for _, window in ipairs(windows) do
   -- A slot lies at or after now: what is a span old no longer matters.
@@ -50,6 +56,10 @@ for _, window in ipairs(windows) do
     local oldest = redis.call('ZRANGE', window.key, -window.limit, -window.limit, 'WITHSCORES')
     if oldest[2] then
       slot = math.max(slot, tonumber(oldest[2]) + window.span)
+    end
+    local latest = redis.call('ZRANGE', window.key, -1, -1, 'WITHSCORES')
+    if latest[2] then
+      slot = math.max(slot, tonumber(latest[2]) + window.gap)
     end
   end
 end

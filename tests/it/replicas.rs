@@ -129,6 +129,10 @@ async fn used(emulator: &Emulator, calls: &mut JoinSet<Status>, seconds: u32) ->
     }
     let made = emulator.journal().sessions_made - before;
     let made = u32::try_from(made).unwrap();
+    println!(
+        "{made} sessions in {seconds} s; throttled so far: {}",
+        emulator.journal().throttled
+    );
     f64::from(made) / f64::from(QUOTA * seconds)
 }
 
