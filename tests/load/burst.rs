@@ -80,6 +80,10 @@ async fn of_a_burst_those_who_cannot_make_it_are_refused_at_once_and_admitted_wh
         last_refusal - began,
         first_queued - began,
     );
+    let waited = refused.iter().filter(|a| a.at >= first_queued).count();
+    let throttled = emulator.journal().throttled;
+    println!("{waited} refused after waiting, {throttled} throttles");
+    assert_eq!(throttled, 0);
     // What fits into two seconds, less the rest of a slot and what calls take.
     assert!((40..=50).contains(&made.len()), "{}", made.len());
     assert!(last_refusal < first_queued);
