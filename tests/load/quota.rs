@@ -1,0 +1,82 @@
+//! The account's quota is never exceeded, and used.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use rekognition_emulator::{Emulator, Quota};
+
+use crate::ALONE;
+use crate::offers::{
+    BY_THE_SECOND, assert_refused_for_the_quota, clients, made_within, offer, quantile, tally,
+};
+use crate::support::{ONE_REGION, Running};
+
+const LASTING: Duration = Duration::from_secs(30);
+
+/// Ten times the 25 calls a second.
+const TEN_TIMES_THE_CALLS: u32 = 250;
+
+/// Ten times the 75 sessions in ten seconds.
+const TEN_TIMES_THE_SESSIONS: u32 = 75;
+
+struct Use {
+    made: usize,
+    throttled: u64,
+}
+
+/// Offers a gateway in front of this emulator far more than AWS admits.
+async fn overload(name: &str, emulator: &Emulator, toml: &str, per_second: u32) -> Use {
+    let gateway = Running::configured(emulator, toml).await;
+    let clients = clients(&gateway).await;
+    let answers = offer(&clients, None, per_second, LASTING).await;
+    let made = made_within(emulator, LASTING);
+    let throttled = emulator.journal().throttled;
+    let refusals = answers.iter().filter(|answer| !answer.is_ok());
+    let refusals: Vec<_> = refusals.map(|answer| answer.took).collect();
+    println!(
+        "{name}: offered {} in {LASTING:?}, {made} sessions made in that time ({:.2}/s), \
+         {throttled} throttles, answers {:?}, refusals took p50 {:?} p99 {:?}",
+        answers.len(),
+        made as f64 / LASTING.as_secs_f64(),
+        tally(&answers),
+        quantile(refusals.iter().copied(), 0.5),
+        quantile(refusals.iter().copied(), 0.99),
+    );
+    assert_refused_for_the_quota(&answers);
+    Use { made, throttled }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offered_ten_times_the_quota_aws_never_throttles_and_97_percent_of_it_is_used() {
+    let _alone = ALONE.lock().await;
+    let both = Emulator::builder().start().await.unwrap();
+    let by_the_second = Emulator::builder()
+        .quota(Quota {
+            concurrent_sessions: None,
+            ..Quota::of_region("us-east-1")
+        })
+        .start()
+        .await
+        .unwrap();
+    let (both, by_the_second) = join(
+        overload(
+            "25/s and 75 in 10 s",
+            &both,
+            ONE_REGION,
+            TEN_TIMES_THE_SESSIONS,
+        ),
+        overload("25/s", &by_the_second, BY_THE_SECOND, TEN_TIMES_THE_CALLS),
+    )
+    .await;
+    // No 30 s can hold more than three spans of the one limit that binds, the
+    // burst at the beginning included.
+    let parts = [(&both, 3 * 75), (&by_the_second, 30 * 25)].map(|(used, most)| {
+        let part = used.made as f64 / f64::from(most);
+        println!("{} of at most {most}: {:.1} %", used.made, part * 100.0);
+        part
+    });
+    assert_eq!((both.throttled, by_the_second.throttled), (0, 0));
+    for part in parts {
+        assert!((0.97..=1.0).contains(&part), "{part}");
+    }
+}
