@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::adaptive::Adaptive;
+use super::limits::GUARD;
 use super::pump;
 use super::quantile::RunningQuantile;
 use super::queue::{Key, Queue};
@@ -265,7 +266,7 @@ impl State {
     /// Nobody is overtaken: a slot is free only while nobody waits.
     fn take_free_slot(&mut self, now: Instant) -> bool {
         let pace = self.adaptive.pace(now);
-        let free = self.is_local && self.queue.is_empty() && self.windows.next_slot(pace) <= now;
+        let free = self.is_local && self.queue.is_empty() && self.windows.next_turn(pace) <= now;
         if free {
             self.windows.take(now);
         }
@@ -278,7 +279,8 @@ impl State {
     fn latest_slot(&self, now: Instant, deadline: Instant) -> Instant {
         let left = deadline.saturating_duration_since(now);
         let usual = self.usual.get().unwrap_or_default();
-        now + left - usual.min(left / 2)
+        // A grant and the answer take their way too.
+        now + left.saturating_sub(GUARD) - usual.min(left / 2).min(left.saturating_sub(GUARD))
     }
 
     /// The slot of a newcomer of `caller`.

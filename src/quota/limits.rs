@@ -8,7 +8,7 @@ use crate::region::Region;
 /// Added to every span. Calls do not travel equally fast: one that dawdles and
 /// one that hurries would bring the end of a window and the beginning of the
 /// next together at AWS. Of a quota by the second it costs 1.5 %.
-pub const GUARD: Duration = Duration::from_millis(15);
+pub const GUARD: Duration = Duration::from_millis(20);
 
 /// How long a session lasts from its creation to its result.
 /// Source: the example with which AWS's documentation sizes the concurrency.

@@ -34,11 +34,17 @@ enum Step {
 }
 
 async fn grant_local(shared: &Arc<Shared>) {
+    // The turn that was waited for: what the timer is late by must not delay
+    // those that follow.
+    let mut due = None;
     loop {
-        match local_step(shared) {
+        match local_step(shared, due.take()) {
             Step::Idle => shared.wake.notified().await,
             // Whichever comes first: a slot that came back is earlier.
-            Step::Later(turn) => drop(timeout_at(turn, shared.wake.notified()).await),
+            Step::Later(turn) => {
+                due = Some(turn);
+                drop(timeout_at(turn, shared.wake.notified()).await);
+            }
             Step::Grant(waiter, slot) => grant(shared, waiter, slot),
         }
     }
@@ -46,7 +52,7 @@ async fn grant_local(shared: &Arc<Shared>) {
 
 /// A slot is taken when its turn has come and somebody is there to use it, never
 /// ahead: there is nothing to give back when waiters leave.
-fn local_step(shared: &Shared) -> Step {
+fn local_step(shared: &Shared, due: Option<Instant>) -> Step {
     let mut state = shared.lock();
     if state.queue.is_empty() {
         return Step::Idle;
@@ -59,6 +65,7 @@ fn local_step(shared: &Shared) -> Step {
     }
     match state.queue.pop() {
         Some(waiter) => {
+            let turn = due.map_or(turn, |due| due.min(turn));
             state.windows.take_turn(turn, now);
             Step::Grant(waiter, now)
         }

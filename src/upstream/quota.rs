@@ -202,11 +202,11 @@ mod tests {
         let status = tonic::Status::from(crate::refusal::Refusal::from(denied));
         assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         assert!(
-            status.message().contains("for the next 1015 ms"),
+            status.message().contains("for the next 1020 ms"),
             "{status}"
         );
         let pushback = status.metadata().get(crate::refusal::PUSHBACK);
-        assert_eq!(pushback.unwrap(), "1015");
+        assert_eq!(pushback.unwrap(), "1020");
         for _ in 0..5 {
             quota.clone().oneshot(request("us-east-1")).await.unwrap();
         }
