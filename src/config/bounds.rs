@@ -6,13 +6,17 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::check::Check;
-use super::settings::Settings;
+use super::settings::{Limit, Settings};
+use crate::session::SESSION_LIFETIME;
 
 /// Longer than anything here can mean; more would overflow when added to a time.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Far above any machine's cores; each is a thread with an event loop.
 const MOST_WORKERS: usize = 1024;
+
+/// Far above any account's quota.
+const HIGHEST_LIMIT: u32 = 10_000;
 
 /// Each place in the queue is looked through when a newcomer asks for its turn.
 const MOST_WAITING: usize = 65_536;
@@ -28,6 +32,8 @@ impl Check<'_> {
     pub(super) fn bounds(&mut self, settings: &Settings) {
         self.durations(settings);
         self.counts(settings);
+        self.highest_limits(settings);
+        self.remaining(settings);
     }
 
     fn durations(&mut self, settings: &Settings) {
@@ -57,6 +63,55 @@ impl Check<'_> {
         for (key, duration, least) in durations {
             if !(least..=LONGEST).contains(&duration) {
                 self.mistake(key, format!("must be {least:?} to one day"));
+            }
+        }
+    }
+
+    /// With its whole life asked for, no session would ever be returned again.
+    fn remaining(&mut self, settings: &Settings) {
+        if settings.ledger.min_remaining >= SESSION_LIFETIME {
+            self.mistake(
+                "ledger.min_remaining",
+                format!("must be below {SESSION_LIFETIME:?}, the life of a session"),
+            );
+        }
+    }
+
+    /// Each admission of a span is remembered, and travels between replicas.
+    fn highest_limits(&mut self, settings: &Settings) {
+        let quota = &settings.quota;
+        let of_regions = settings
+            .regions
+            .iter()
+            .enumerate()
+            .flat_map(|(index, region)| {
+                [
+                    (
+                        format!("regions[{index}].creates_per_second"),
+                        region.creates_per_second,
+                    ),
+                    (
+                        format!("regions[{index}].concurrent_sessions"),
+                        region.concurrent_sessions,
+                    ),
+                ]
+            });
+        let of_all = [
+            (
+                "quota.creates_per_second".to_owned(),
+                quota.creates_per_second,
+            ),
+            (
+                "quota.concurrent_sessions".to_owned(),
+                quota.concurrent_sessions,
+            ),
+        ];
+        for (key, limit) in of_all.into_iter().chain(of_regions) {
+            if matches!(limit, Some(Limit::Of(limit)) if limit.get() > HIGHEST_LIMIT) {
+                self.mistake(
+                    &key,
+                    format!("must be at most {HIGHEST_LIMIT}, or \"off\" for no limit"),
+                );
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
 
 /// Stretches the spans that replicas share: besides the network, clocks are
 /// compared and slots are used a little late. A second's quota is used to 97 %.
-const SHARED_GUARD: Duration = Duration::from_millis(15);
+const SHARED_GUARD: Duration = Duration::from_millis(10);
 
 /// The layers that keep to the quota and make repeats harmless.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ impl Budget {
                 Connection::open(store.url.clone(), store.timeout).await?,
             )),
         };
+        if shared.as_ref().is_some_and(|(store, _)| store.share >= 1.0) {
+            tracing::warn!(
+                "quota.share is 1: should the store be lost, each replica takes the whole quota; right for one replica only"
+            );
+        }
         let mut states = Vec::new();
         let mut limiters = Vec::new();
         for entry in config

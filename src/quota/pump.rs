@@ -104,8 +104,7 @@ fn take_spare(shared: &Shared) -> Option<Instant> {
     is_fresh(spare).then_some(spare)
 }
 
-/// A slot that comes while AWS wants a pause, or that nobody waits for any
-/// more, is kept for as long as it is fresh.
+/// A slot that nobody waits for any more is kept for as long as it is fresh.
 fn use_slot(shared: &Arc<Shared>, slot: Instant) {
     let mut state = shared.lock();
     let now = Instant::now();
@@ -120,7 +119,8 @@ fn use_slot(shared: &Arc<Shared>, slot: Instant) {
             drop(state);
             grant(shared, waiter, slot);
         }
-        None => state.spare = Some(slot),
+        // In a pause it could not be used while it is fresh.
+        None => state.spare = (!paused).then_some(slot),
     }
 }
 

@@ -15,6 +15,8 @@
 -- one), and each window's log as distances from now.
 
 local SLACK_MS = 1000
+-- By how much a replica that AWS throttles stretches its spans at most.
+local SLOWEST = 10
 
 local function integer(number)
   return string.format('%.0f', number)
@@ -42,8 +44,9 @@ end
 local told = 5 + #windows * 3
 
 for _, window in ipairs(windows) do
-  -- A slot lies at or after now: what is a span old no longer matters.
-  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span))
+  -- A slot lies at or after now: what is a span old no longer matters, not even
+  -- to a replica that goes slowly and asks with a longer span.
+  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span * SLOWEST))
   for i = told, #ARGV, 2 do
     local age = tonumber(ARGV[i + 1])
     if age < window.span then
@@ -75,7 +78,7 @@ for i, window in ipairs(windows) do
     all[#all + 1] = tonumber(entries[j]) - now
   end
   if #all > 0 then
-    local left = all[#all] + window.span
+    local left = all[#all] + window.span * SLOWEST
     redis.call('PEXPIRE', window.key, integer(math.ceil(left / 1000) + SLACK_MS))
   end
   logs[i] = all

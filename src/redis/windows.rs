@@ -247,10 +247,13 @@ impl Shared {
             }
         };
         let after = inner.mode.state();
+        if before != after {
+            // Under the lock, so that the last one told is the state.
+            self.states.send_replace(after);
+        }
         drop(inner);
         if before != after {
-            self.report(after, met, answer.err());
-            self.states.send_replace(after);
+            self.report((before, after), met, answer.err());
         }
         slot
     }
@@ -273,7 +276,8 @@ impl Shared {
             call.arg(window.limit.get());
             let span = window.span.div_f64(factor);
             call.arg(span.as_micros().to_string());
-            call.arg(gap(window.limit, span).as_micros().to_string());
+            let gap = gap(window.limit, window.span).div_f64(factor);
+            call.arg(gap.as_micros().to_string());
         }
         for (number, at) in inner.mode.untold() {
             call.arg(name(number)).arg(signed_micros(now, at));
@@ -281,10 +285,13 @@ impl Shared {
         (inner.mode.asking(now), call)
     }
 
-    /// Once a loss and once a return.
-    fn report(&self, state: State, met: bool, error: Option<Error>) {
+    /// Once a loss and once a return; what flaps in between is for debugging.
+    fn report(&self, (from, to): (State, State), met: bool, error: Option<Error>) {
         let region = &self.region;
-        match (state, error) {
+        match (to, error) {
+            (State::Alone, _) if from == State::Rejoining => {
+                tracing::debug!(%region, "Redis is lost again");
+            }
             (State::Alone, Some(error)) => {
                 tracing::warn!(%region, %error, "Redis is lost: going on with this replica's share of the quota");
             }

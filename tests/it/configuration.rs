@@ -437,3 +437,48 @@ async fn the_readme_lists_every_key_with_its_default() {
         assert!(readme.contains(&row), "the README's table lacks {row}");
     }
 }
+
+#[tokio::test]
+async fn limits_that_make_no_sense_are_mistakes() {
+    let toml = "
+        region = 'eu-west-1'
+        quota_store = 'redis://127.0.0.1'
+        [quota]
+        creates_per_second = 4294967295
+        share = 0.05
+        [ledger]
+        min_remaining = '3m'
+        [[callers]]
+        id = 'two words'
+        weight = 0
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: BTreeSet<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    let expected = BTreeSet::from([
+        "callers[0].id",
+        "callers[0].weight",
+        "ledger.min_remaining",
+        "quota.creates_per_second",
+        "quota.share",
+    ]);
+    assert_eq!(keys, expected, "{told:#?}");
+}
+
+#[tokio::test]
+async fn the_password_of_the_quota_store_is_not_shown() {
+    let flags = |store: &str| Flags {
+        region: flag("us-east-1"),
+        quota_store: flag(store),
+        ..Flags::default()
+    };
+    let (_, effective) = load(flags("redis://me:hush@host"), &[], None)
+        .await
+        .unwrap();
+    assert!(!effective.to_string().contains("hush"), "{effective}");
+    let told = mistakes(flags("http://me:hush@host"), &[], None).await;
+    assert!(told[0].starts_with("--quota-store: must be"), "{told:?}");
+    assert!(!told[0].contains("hush"), "{told:?}");
+}

@@ -13,6 +13,7 @@ mod support;
 
 mod aws;
 mod bad_input;
+mod callers;
 mod commands;
 mod configuration;
 mod deadlines;

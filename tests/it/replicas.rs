@@ -162,7 +162,7 @@ async fn three_replicas_keep_to_one_quota_while_redis_comes_and_goes() {
     let alone = used(&emulator, &mut calls, 6).await;
     redis.restart().await;
     all(&replicas, true).await;
-    let again = used(&emulator, &mut calls, 6).await;
+    let again = used(&emulator, &mut calls, 12).await;
 
     let throttled = emulator.journal().throttled;
     println!(
