@@ -65,7 +65,6 @@ async fn a_caller_within_its_share_gets_all_it_asks_for_beside_one_that_offers_1
     assert_refused_for_the_quota(&greedy);
     // It was the quota that they shared: the greedy one was refused.
     assert!(greedy.iter().filter(|answer| answer.is_ok()).count() < greedy.len() / 10);
-    assert_eq!(throttled, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,5 +91,4 @@ async fn two_callers_who_want_more_share_the_quota_by_their_weights() {
     assert!((ratio / 3.0 - 1.0).abs() <= 0.05, "1:{ratio}");
     assert_refused_for_the_quota(&light);
     assert_refused_for_the_quota(&heavy);
-    assert_eq!(throttled, 0);
 }
