@@ -59,6 +59,7 @@ async fn a_caller_within_its_share_gets_all_it_asks_for_beside_one_that_offers_1
         quantile(times(&quiet), 0.99),
         tally(&greedy),
     );
+    assert_eq!(throttled, 0);
     for answer in &quiet {
         assert!(answer.is_ok(), "{:?}", answer.result);
     }
@@ -88,6 +89,7 @@ async fn two_callers_who_want_more_share_the_quota_by_their_weights() {
     let ratio = shares[1] / shares[0];
     let throttled = emulator.journal().throttled;
     println!("weights 1:3: sessions {shares:?}, 1:{ratio:.3}; {throttled} throttles");
+    assert_eq!(throttled, 0);
     assert!((ratio / 3.0 - 1.0).abs() <= 0.05, "1:{ratio}");
     assert_refused_for_the_quota(&light);
     assert_refused_for_the_quota(&heavy);
