@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
             aws,
             server: settings.server.clone(),
             quota: QuotaConfig {
-                queue: settings.quota.queue,
+                queue: settings.waiting(),
                 shared,
             },
             ledger: Self::ledger(settings),

@@ -9,7 +9,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The quota store that needs no other service.
 pub(crate) const MEMORY_STORE: &str = "memory";
@@ -49,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) ledger: LedgerSettings,
     pub(crate) default_caller: AllowanceSettings,
     pub(crate) regions: Vec<RegionSettings>,
+    #[serde(alias = "caller")]
     pub(crate) callers: Vec<CallerSettings>,
 }
 
@@ -101,6 +103,15 @@ pub(crate) struct RegionSettings {
     pub(crate) concurrent_sessions: Option<Limit>,
 }
 
+impl Settings {
+    /// How many may wait for one region's quota: no more than half of those in
+    /// flight, or a caller that fills the queue keeps the others from reaching it,
+    /// where their turn would come.
+    pub(crate) fn waiting(&self) -> usize {
+        self.quota.queue.min(self.server.max_in_flight / 2).max(1)
+    }
+}
+
 /// One of the callers with an allowance of its own (`[[callers]]`).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -139,8 +150,23 @@ impl Default for AllowanceSettings {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(untagged, expecting = "expected a number above zero or \"off\"")]
 pub(crate) enum Limit {
-    Of(NonZeroU32),
+    Of(#[serde(deserialize_with = "number")] NonZeroU32),
     Off(Off),
+}
+
+/// A number, or the text of one: variables have nothing else, and what reads them
+/// as numbers elsewhere does not reach into alternatives.
+fn number<'de, D: Deserializer<'de>>(value: D) -> Result<NonZeroU32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Number(NonZeroU32),
+        Text(String),
+    }
+    match Number::deserialize(value)? {
+        Number::Number(number) => Ok(number),
+        Number::Text(text) => text.parse().map_err(D::Error::custom),
+    }
 }
 
 /// The word that switches a limit off.
@@ -172,7 +198,7 @@ impl Default for QuotaSettings {
             concurrent_sessions: None,
             // AWS's own example of how long a session streams.
             session_length: Duration::from_secs(10),
-            // As many as may be in flight at all.
+            // Those who could wait 30 s at AWS's largest quota, and some.
             queue: 1024,
             // Right for one replica; several must say how many they are.
             share: 1.0,
@@ -245,7 +271,8 @@ impl Default for ServerSettings {
             workers: 0,
             // At 25 creates a second and 30 s of patience, 750 calls can wait
             // in good faith; more would only wait to be refused.
-            max_in_flight: 1024,
+            // Room for those who wait in two regions' queues, and for as many more.
+            max_in_flight: 4096,
             // A connection costs some 40 KiB: this many are 400 MiB.
             max_connections: 10_000,
             // hyper's own default, against rapid resets.

@@ -20,8 +20,8 @@ use super::refuse;
 use crate::caller::{Caller, Callers, Rate};
 use crate::refusal::Refusal;
 
-/// Callers whose recent calls are remembered, some 100 bytes each. One that has
-/// been idle longest is forgotten first: it has its full burst again anyway.
+/// Callers whose recent calls are remembered, some 100 bytes each. Beyond that
+/// the one that has been idle longest is forgotten, and has its full burst again.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The rates of all callers, shared by all connections.
@@ -50,7 +50,16 @@ impl Allowance {
         let paid_off = callers.get(caller).copied().unwrap_or(now).max(now);
         let next = spend(&rate, paid_off, now)?;
         callers.insert(caller.clone(), next);
+        forget_idle(&mut callers, now);
         Ok(())
+    }
+}
+
+/// Forgets those who have been idle until all was paid off: whether they are
+/// remembered makes no difference any more.
+fn forget_idle(paid_off: &mut LruCache<Caller, Instant>, now: Instant) {
+    while paid_off.iter().next().is_some_and(|(_, &at)| at <= now) {
+        paid_off.remove_lru();
     }
 }
 
@@ -188,6 +197,17 @@ mod tests {
             );
         }
         assert_eq!(allowance.paid_off.lock().unwrap().len(), MAX_REMEMBERED);
+    }
+
+    #[test]
+    fn an_idle_caller_is_forgotten() {
+        let (allowance, now) = (allowance(1.0, 5), Instant::now());
+        for name in ["a", "b"] {
+            allowance.spend(&named(name), now).unwrap();
+        }
+        let later = now + Duration::from_secs(1);
+        allowance.spend(&named("c"), later).unwrap();
+        assert_eq!(allowance.paid_off.lock().unwrap().len(), 1);
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::region::Region;
 /// after, and those who wait shall not learn only then that it was in vain.
 const SLACK: u32 = 32;
 
+/// What a call can be late by on its way to AWS: a connection with TLS takes three
+/// round trips. What it takes longer is AWS's own time.
+const LATEST_ARRIVAL: Duration = Duration::from_millis(60);
+
 /// Hands out the permits of one region's quota, in an order that is fair over
 /// callers. A clone is another handle of the same limiter; handles may be used
 /// from any thread and any runtime.
@@ -35,12 +39,14 @@ pub struct Limiter {
 
 /// The right to make one call to AWS, now.
 ///
-/// Dropped without a report, it stays used: the call may have reached AWS.
+/// Dropped without a report, it counts as failed and stays used: the call may have
+/// reached AWS.
 #[derive(Debug)]
 #[must_use = "a permit is for one call, whose outcome is to be reported"]
 pub struct Permit {
     shared: Arc<Shared>,
     granted: Instant,
+    outcome: Outcome,
 }
 
 /// What became of a call.
@@ -120,9 +126,9 @@ impl Limiter {
     ///
     /// # Errors
     /// At once if the slot, with the usual time of a call after it, lies past
-    /// `deadline`, or the queue is full. Later if other callers' turns have
-    /// pushed the slot past it since, or a caller with less than its share of a
-    /// full queue took the place.
+    /// `deadline`, or the queue is full. Later if AWS has asked for a pause beyond
+    /// it, if other callers' turns have pushed the slot past it, or if a caller
+    /// with less than its share of a full queue took the place.
     pub async fn permit(
         &self,
         caller: &Caller,
@@ -165,26 +171,45 @@ impl Limiter {
 }
 
 impl Permit {
+    fn new(shared: &Arc<Shared>, granted: Instant) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            granted,
+            outcome: Outcome::Failed,
+        }
+    }
+
     /// Tells what became of the call, when it is over. A throttle slows the
     /// region down; the time of a call that made a session counts as usual.
-    ///
-    /// What the call took beyond the usual, it may have been late by on its way
-    /// to AWS: in a log of this replica's own it counts as so much later.
-    pub fn report(self, outcome: Outcome) {
+    pub fn report(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+/// What a call took beyond the usual, it may have been late by on its way to AWS:
+/// in a log of this replica's own it counts as so much later.
+impl Drop for Permit {
+    fn drop(&mut self) {
         let mut state = self.shared.lock();
         let now = Instant::now();
         let took = now.saturating_duration_since(self.granted);
-        let late = state.usual.excess(took);
+        let late = state.usual.excess(took).min(LATEST_ARRIVAL);
         if let Slots::Local(windows) = &mut state.slots
             && !late.is_zero()
         {
             windows.delay(self.granted, self.granted + late);
         }
-        match outcome {
-            Outcome::Made => state.usual.record(took),
-            Outcome::Throttled { retry_after } => state.adaptive.throttled(now, retry_after),
-            Outcome::Failed => {}
-        }
+        let in_vain = match self.outcome {
+            Outcome::Made => {
+                state.usual.record(took);
+                Vec::new()
+            }
+            Outcome::Throttled { retry_after } => state.throttled(now, retry_after),
+            Outcome::Failed => Vec::new(),
+        };
+        drop(state);
+        // Not under the lock, which they take to compute their wait.
+        drop(in_vain);
     }
 }
 
@@ -216,8 +241,14 @@ pub(super) enum Slots {
     },
 }
 
-/// Where a waiter is granted its permit.
-pub(super) type Waiter = oneshot::Sender<Grant>;
+/// One that waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    /// Where it is granted its permit.
+    pub(super) grant: oneshot::Sender<Grant>,
+    /// The latest slot that would do.
+    latest: Instant,
+}
 
 enum Entry {
     Admitted(Permit),
@@ -245,10 +276,7 @@ impl Shared {
         // Under the lock, so that slots are taken in the order of time.
         let now = Instant::now();
         if state.take_free_slot(now) {
-            return Ok(Entry::Admitted(Permit {
-                shared: Arc::clone(self),
-                granted: now,
-            }));
+            return Ok(Entry::Admitted(Permit::new(self, now)));
         }
         let latest = state.latest_slot(now, deadline);
         let (mut state, slot) = self.foretell(state, now, caller, weight);
@@ -256,7 +284,11 @@ impl Shared {
         if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
-        let (waiter, grant) = oneshot::channel();
+        let (sender, grant) = oneshot::channel();
+        let waiter = Waiter {
+            grant: sender,
+            latest,
+        };
         let pushed = state.queue.push(caller, weight, waiter);
         let pushed = pushed.map_err(|_full| denied)?;
         let is_first = state.queue.len() == 1;
@@ -335,6 +367,17 @@ impl State {
     }
 }
 
+impl State {
+    /// Slows down. Gives those who wait in vain from now on, to be dropped.
+    fn throttled(&mut self, now: Instant, retry_after: Option<Duration>) -> Vec<Waiter> {
+        self.adaptive.throttled(now, retry_after);
+        match self.adaptive.paused_until(now) {
+            Some(until) => self.queue.take_out(|waiter| waiter.latest < until),
+            None => Vec::new(),
+        }
+    }
+}
+
 impl Slots {
     /// A slot that was granted and not used can still be had.
     pub(super) fn give_back(&mut self, slot: Instant) {
@@ -381,10 +424,8 @@ impl Grant {
     }
 
     fn accept(mut self) -> Permit {
-        Permit {
-            shared: Arc::clone(&self.shared),
-            granted: self.slot.take().unwrap_or_else(Instant::now),
-        }
+        let granted = self.slot.take().unwrap_or_else(Instant::now);
+        Permit::new(&self.shared, granted)
     }
 }
 

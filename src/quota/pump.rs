@@ -136,5 +136,5 @@ fn is_fresh(slot: Instant) -> bool {
 /// Not under the lock: the grant of a waiter that has left gives its slot back
 /// when it is dropped here.
 fn grant(shared: &Arc<Shared>, waiter: Waiter, slot: Instant) {
-    drop(waiter.send(Grant::new(shared, slot)));
+    drop(waiter.grant.send(Grant::new(shared, slot)));
 }

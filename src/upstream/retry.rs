@@ -74,9 +74,7 @@ impl Policy {
     /// A call that got no permit to try again failed for what it wanted to try
     /// again after; that there is no permit says only how long to wait.
     fn keep_the_cause(&mut self, error: &mut Error) {
-        if error.cause == Cause::AccountQuota
-            && let Some(last) = self.last.take()
-        {
+        if let Some(last) = self.last.take() {
             *error = Error {
                 retry_after: error.retry_after,
                 out_of_time: error.out_of_time,
@@ -115,8 +113,11 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
                 }
                 None
             }
-            Err(error) => {
+            Err(error) if error.cause == Cause::AccountQuota => {
                 self.keep_the_cause(error);
+                None
+            }
+            Err(error) => {
                 let at = self.retry_at(request, error)?;
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
                 self.last = Some(error.clone());

@@ -109,6 +109,27 @@ async fn every_key_of_the_server_can_be_set_by_a_variable() {
 }
 
 #[tokio::test]
+async fn a_limit_in_a_variable_is_a_number_or_off() {
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_QUOTA_CREATES_PER_SECOND", "10"),
+        ("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off"),
+    ];
+    let (config, _) = load(Flags::default(), &pairs, None).await.unwrap();
+    let limits = config.regions[0].limits;
+    assert_eq!(limits.creates_per_second.unwrap().get(), 10);
+    assert!(limits.sessions_in_flow.is_none());
+    for wrong in ["0", "many", "-1"] {
+        let pairs = [pairs[0], (pairs[1].0, wrong)];
+        let told = mistakes(Flags::default(), &pairs, None).await;
+        assert!(
+            told[0].contains("a number above zero or \"off\""),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn all_mistakes_are_told_at_once_each_with_its_place() {
     let toml = "
         region = 'eu-central-1'

@@ -182,6 +182,7 @@ async fn the_usual_time_of_a_call_must_fit_before_the_deadline() {
     let permit = in_two().await.unwrap();
     tokio::time::sleep(SECOND * 3).await;
     permit.report(Outcome::Made);
+    in_two().await.unwrap().report(Outcome::Failed);
     // At most half of the deadline counts: 1 s is left, the slot is at 1.02 s.
     assert_eq!(
         in_two().await.unwrap_err(),
@@ -402,32 +403,49 @@ async fn accustom(limiter: &Limiter, took: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_took_longer_than_usual_counts_as_so_much_later() {
+async fn a_call_that_took_longer_than_usual_counts_as_late_as_it_may_have_been() {
     let limiter = limiter(limits(1, 0), 10);
     let usual = SECOND / 10;
     accustom(&limiter, usual).await;
-    let far = Instant::now() + SECOND * 60;
-    let slow = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
-    let began = Instant::now();
-    tokio::time::sleep(usual * 3).await;
-    slow.report(Outcome::Failed);
-    let _ = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
-    let wait = began.elapsed();
-    let expected = usual * 2 + SECOND + GUARD;
-    assert!(
-        wait >= expected && wait <= expected + Duration::from_millis(3),
-        "{wait:?}"
-    );
+    let far = Instant::now() + SECOND * 600;
+    let mut granted = Instant::now();
+    for (beyond, late) in [
+        (LATEST_ARRIVAL / 2, LATEST_ARRIVAL / 2),
+        (SECOND / 2, LATEST_ARRIVAL),
+        (Duration::ZERO, Duration::ZERO),
+    ] {
+        let slow = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
+        granted = granted.max(slow.granted);
+        tokio::time::sleep(usual + beyond).await;
+        // Whether it is told or not.
+        drop(slow);
+        let _ = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
+        let gap = Instant::now() - granted;
+        let expected = late + SECOND + GUARD;
+        let timers = Duration::from_millis(3);
+        assert!(gap >= expected && gap <= expected + timers, "{gap:?}");
+        granted = Instant::now() + SECOND + GUARD;
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_count_from_their_answers_until_it_is_known_what_is_usual() {
+async fn who_waits_in_vain_for_the_end_of_a_pause_learns_so_when_it_begins() {
     let limiter = limiter(limits(1, 0), 10);
-    let far = Instant::now() + SECOND * 60;
-    let first = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
-    tokio::time::sleep(SECOND / 2).await;
-    first.report(Outcome::Made);
-    let answered = Instant::now();
-    let _ = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
-    assert!(answered.elapsed() >= SECOND + GUARD);
+    let began = Instant::now();
+    let (who, one) = (caller("a"), weight(1));
+    let throttled = limiter.permit(&who, one, began).await.unwrap();
+    let call = async |deadline| {
+        let permit = limiter.permit(&who, one, deadline).await;
+        (permit.map(drop), began.elapsed())
+    };
+    let (hasty, patient, ()) =
+        tokio::join!(call(began + SECOND * 2), call(began + SECOND * 60), async {
+            tokio::time::sleep(SECOND / 2).await;
+            let retry_after = Some(SECOND * 10);
+            throttled.report(Outcome::Throttled { retry_after });
+        });
+    let (denied, after) = hasty;
+    assert_eq!(after, SECOND / 2);
+    assert!(denied.unwrap_err().wait >= SECOND * 10);
+    assert!(patient.0.is_ok() && patient.1 >= SECOND * 10);
 }
