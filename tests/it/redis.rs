@@ -24,7 +24,7 @@ const SPAN: Duration = Duration::from_secs(1);
 const GUARD: Duration = Duration::from_millis(15);
 
 async fn connection(url: &str) -> Connection {
-    Connection::open(url.parse().unwrap(), DEFAULT_TIMEOUT)
+    Connection::open(url.parse().unwrap(), None, DEFAULT_TIMEOUT)
         .await
         .unwrap()
 }
