@@ -68,7 +68,7 @@ pub struct Flags {
     pub read_timeout: Option<String>,
 
     /// Where the account's quota is kept: memory, or the URL of a Redis or Valkey that
-    /// all replicas share (redis://, rediss://, redis-cluster://) [default: memory]
+    /// all replicas share (redis://, rediss://, redis-cluster://, rediss-cluster://) [default: memory]
     #[arg(long, value_name = "STORE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_store: Option<String>,

@@ -121,6 +121,8 @@ pub struct QuotaConfig {
 pub struct SharedStore {
     /// Where it is.
     pub url: redis::Url,
+    /// Who must have signed its certificate, if not one of the system's authorities.
+    pub authorities: Option<CaBundle>,
     /// How long one answer may take before the store counts as lost.
     pub timeout: Duration,
     /// What its keys begin with.

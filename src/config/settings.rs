@@ -187,6 +187,7 @@ pub(crate) struct QuotaSettings {
     pub(crate) queue: usize,
     pub(crate) share: f64,
     pub(crate) key_prefix: String,
+    pub(crate) store_ca_bundle: Option<PathBuf>,
     #[serde(with = "humantime_serde")]
     pub(crate) store_timeout: Duration,
 }
@@ -203,6 +204,7 @@ impl Default for QuotaSettings {
             // Right for one replica; several must say how many they are.
             share: 1.0,
             key_prefix: "face-liveness".to_owned(),
+            store_ca_bundle: None,
             store_timeout: crate::redis::DEFAULT_TIMEOUT,
         }
     }

@@ -36,10 +36,11 @@ impl Budget {
     ) -> Result<Self, redis::Error> {
         let shared = match &config.quota.shared {
             None => None,
-            Some(store) => Some((
-                store,
-                Connection::open(store.url.clone(), store.timeout).await?,
-            )),
+            Some(store) => {
+                let authorities = store.authorities.as_ref();
+                let connection = Connection::open(store.url.clone(), authorities, store.timeout);
+                Some((store, connection.await?))
+            }
         };
         if shared.as_ref().is_some_and(|(store, _)| store.share >= 1.0) {
             tracing::warn!(

@@ -25,7 +25,7 @@
 //! use tokio::time::Instant;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let connection = Connection::open("redis://cache".parse()?, DEFAULT_TIMEOUT).await?;
+//! let connection = Connection::open("redis://cache".parse()?, None, DEFAULT_TIMEOUT).await?;
 //! let second = Duration::from_millis(1_015);
 //! let settings = Settings {
 //!     prefix: "face-liveness".to_owned(),
@@ -40,21 +40,30 @@
 //! # }
 //! ```
 //!
-//! Needs Redis 5 or Valkey. With access lists: `EVALSHA`, `SCRIPT LOAD`, `TIME`,
-//! `PING`, `GET`, `SET`, `PEXPIRE`, `ZADD`, `ZRANGE`, `ZREMRANGEBYSCORE` on keys
-//! of the prefix, in a cluster `CLUSTER SLOTS` too.
+//! In a cluster each region's quota lies on one node, and each record of the ledger
+//! on one: what is lost with a node is lost alone.
+//!
+//! Needs Redis 5 or Valkey. With access lists, a user for the prefix
+//! `face-liveness` needs `~face-liveness:* ~{face-liveness:*` and `+evalsha +eval
+//! +time +ping +get +set +pexpire +zadd +zrange +zremrangebyscore`, in a cluster
+//! `+cluster|slots +asking` too, and `+select` for another database than 0.
 
 mod clock;
 mod connection;
+mod error;
 mod ledger;
 mod log;
 mod mode;
+mod script;
 mod stores;
+mod url;
 mod windows;
 
-pub use connection::{Connection, DEFAULT_TIMEOUT, Error, InvalidUrl, Url};
+pub use connection::{Connection, DEFAULT_TIMEOUT};
+pub use error::Error;
 pub use ledger::Records;
 pub use log::Window;
 pub use mode::State;
 pub use stores::SharedQuota;
+pub use url::{InvalidUrl, Url};
 pub use windows::{Reserved, Settings, Windows};

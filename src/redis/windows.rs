@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::Script;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::clock::{Clock, signed_micros};
 use super::log::{SHORT_SPAN, Window};
 use super::mode::{Answer, Asked, LOOK_EVERY, Mode, Plan, State};
+use super::script::Script;
 use super::{Connection, Error};
 use crate::region::Region;
 
@@ -86,6 +86,8 @@ struct Inner {
     /// How long an answer takes, the slow ones remembered for a while: a slot
     /// that is nearer would have passed when it is told.
     lead: Duration,
+    /// Why Redis was said to be lost.
+    told: Option<Error>,
 }
 
 impl fmt::Debug for Shared {
@@ -118,7 +120,7 @@ impl Windows {
         let mode = Mode::new(windows.clone(), settings.shares, now);
         let (sender, states) = watch::channel(mode.state());
         let shared = Arc::new(Shared {
-            connection,
+            connection: connection.apart(),
             script: Script::new(include_str!("windows.lua")),
             keys,
             windows,
@@ -128,6 +130,7 @@ impl Windows {
                 mode,
                 clock: Clock::new(now),
                 lead: Duration::ZERO,
+                told: None,
             }),
             states: sender,
         });
@@ -241,8 +244,11 @@ impl Shared {
 
     /// Asks Redis, for a slot or only how things are.
     async fn ask(&self, slot: Option<(Instant, f64)>) -> Option<Instant> {
-        let (asked, call) = self.call(slot);
-        let answer: Result<Raw, Error> = self.connection.invoke(&call).await;
+        let (asked, arguments) = self.question(slot);
+        let answer: Result<Raw, Error> = self
+            .connection
+            .invoke(&self.script, &self.keys, &arguments)
+            .await;
         let now = Instant::now();
         let mut inner = self.lock();
         let before = inner.mode.state();
@@ -262,60 +268,75 @@ impl Shared {
             // Under the lock, so that the last one told is the state.
             self.states.send_replace(after);
         }
+        let news = inner.news(after, answer.err());
         drop(inner);
-        if before != after {
-            self.report((before, after), met, answer.err());
-        }
+        self.report((before, after), met, news);
         slot
     }
 
-    fn call(&self, slot: Option<(Instant, f64)>) -> (Asked, redis::ScriptInvocation<'_>) {
+    /// The script's arguments; see there.
+    fn question(&self, slot: Option<(Instant, f64)>) -> (Asked, Vec<String>) {
         let inner = self.lock();
         let now = Instant::now();
-        let mut call = self.script.prepare_invoke();
-        for key in &self.keys {
-            call.key(key);
-        }
-        call.arg(Uuid::new_v4().to_string());
-        call.arg(MEMORY_LIFETIME.as_millis().to_string());
         let (start, factor) = slot.unwrap_or((now, 1.0));
         let name = |number: u64| format!("{}:{number}", self.replica.simple());
-        call.arg(slot.map_or_else(String::new, |_| name(inner.mode.next_number())));
         let lead = start.saturating_duration_since(now).max(inner.lead);
-        call.arg(lead.as_micros().to_string());
+        let mut arguments = vec![
+            Uuid::new_v4().to_string(),
+            MEMORY_LIFETIME.as_millis().to_string(),
+            slot.map_or_else(String::new, |_| name(inner.mode.next_number())),
+            lead.as_micros().to_string(),
+        ];
         for window in &self.windows {
-            call.arg(window.limit.get());
             let span = window.span.div_f64(factor);
-            call.arg(span.as_micros().to_string());
             let gap = gap(window.limit, window.span).div_f64(factor);
-            call.arg(gap.as_micros().to_string());
+            arguments.push(window.limit.to_string());
+            arguments.extend([span, gap].map(|time| time.as_micros().to_string()));
         }
         for (number, at) in inner.mode.untold() {
-            call.arg(name(number)).arg(signed_micros(now, at));
+            arguments.extend([name(number), signed_micros(now, at).to_string()]);
         }
-        (inner.mode.asking(now), call)
+        (inner.mode.asking(now), arguments)
     }
 
-    /// Once a loss and once a return; what flaps in between is for debugging.
-    fn report(&self, (from, to): (State, State), met: bool, error: Option<Error>) {
+    /// Once a loss, each time for a new reason, and once a return; what flaps in
+    /// between is for debugging.
+    fn report(&self, (from, to): (State, State), met: bool, news: Option<Error>) {
         let region = &self.region;
-        match (to, error) {
-            (State::Alone, _) if from == State::Rejoining => {
-                tracing::debug!(%region, "Redis is lost again");
-            }
+        match (to, news) {
             (State::Alone, Some(error)) => {
                 tracing::warn!(%region, %error, "Redis is lost: going on with this replica's share of the quota");
             }
+            _ if from == to => {}
+            (State::Alone, None) => tracing::debug!(%region, "Redis is lost again"),
             (State::Rejoining, _) => {
                 tracing::info!(%region, "Redis is back: sharing the quota again after a span without failure");
             }
             (State::Shared, _) if met => tracing::info!(%region, "the quota is shared again"),
-            _ => tracing::info!(%region, "the quota is shared through Redis"),
+            (State::Shared, _) => tracing::info!(%region, "the quota is shared through Redis"),
         }
     }
 }
 
 impl Inner {
+    /// The reason why Redis is lost, if it has not been told. That an answer is
+    /// late tells little: only a loss that has no other reason yet is told so.
+    fn news(&mut self, state: State, error: Option<Error>) -> Option<Error> {
+        match state {
+            State::Shared => self.told = None,
+            State::Rejoining => {}
+            State::Alone => {
+                let error = error.filter(|error| match &self.told {
+                    None => true,
+                    Some(told) => *error != Error::Slow && error != told,
+                })?;
+                self.told = Some(error.clone());
+                return Some(error);
+            }
+        }
+        None
+    }
+
     fn translate(&mut self, raw: &Raw, sent: Instant, received: Instant) -> Answer {
         let (memory, server, wait, logs) = raw;
         self.clock.observe(*server, sent, received);

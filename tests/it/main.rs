@@ -7,8 +7,10 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod program;
 mod raw;
 mod redis_server;
+mod replica;
 mod support;
 
 mod aws;
@@ -18,12 +20,18 @@ mod commands;
 mod configuration;
 mod deadlines;
 mod health;
+mod healthcheck;
 mod idempotency;
 mod limits;
+mod logging;
+mod mistakes;
 mod redis;
+mod redis_access;
+mod redis_cluster;
 mod reflection;
 mod refusals;
 mod replicas;
 mod sessions;
 mod shutdown;
+mod signals;
 mod validation;
