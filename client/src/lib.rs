@@ -70,6 +70,8 @@ mod reason;
 mod retry;
 #[cfg(feature = "transport")]
 mod session;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "transport")]

@@ -334,6 +334,32 @@ fn identity(cert: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
     Ok((chain, key))
 }
 
+/// What the fake gateway serves with.
+#[cfg(feature = "testing")]
+pub(crate) fn server_config(
+    cert: &str,
+    key: &str,
+    client_ca: Option<&str>,
+) -> Result<rustls::ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
+    use rustls::server::WebPkiClientVerifier;
+
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let (chain, key) = identity(cert.as_bytes(), key.as_bytes())?;
+    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let builder = match client_ca {
+        Some(ca) => {
+            let roots = Arc::new(roots(&[ca.as_bytes().to_vec()])?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![ALPN_H2.to_vec()];
+    Ok(config)
+}
+
 /// For trials: proves that the server has the key of some certificate.
 #[derive(Debug)]
 struct AcceptAny(WebPkiSupportedAlgorithms);
