@@ -272,6 +272,7 @@ impl Intent {
             Some(Failure::Deadline) => return Error::deadline(self.limit, last),
             Some(Failure::Token(_)) => ErrorKind::Token,
             Some(Failure::Malformed(_)) => ErrorKind::Malformed,
+            Some(Failure::NotGrpc { .. }) => ErrorKind::Refused,
             Some(_) => ErrorKind::Transport,
             // Servers of tonic answer so when the deadline passes.
             None if status.code() == Code::Cancelled && self.ends_within(Duration::ZERO) => {

@@ -189,7 +189,7 @@ impl Member {
                 Err(failure) => return Outcome::Unsent(request, failure),
             };
             let mut error = match sender.try_send_request(request).await {
-                Ok(response) => return Outcome::Sent(Ok(self.admit(response))),
+                Ok(response) => return Outcome::Sent(self.admit(response)),
                 Err(error) => error,
             };
             let message = error.take_message();
@@ -203,7 +203,7 @@ impl Member {
         }
     }
 
-    fn admit(&self, response: Response<hyper::body::Incoming>) -> Response<Body> {
+    fn admit(&self, response: Response<hyper::body::Incoming>) -> Result<Response<Body>, Failure> {
         body::admit(response, Arc::clone(&self.target), self.address)
     }
 

@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tonic::Status;
+use http::StatusCode;
+use tonic::{Code, Status};
 use tower::BoxError;
 
 /// A failure on this side. It is the source of the [`Status`] made of it.
@@ -32,6 +33,15 @@ pub(crate) enum Failure {
         address: SocketAddr,
         #[source]
         error: Arc<dyn StdError + Send + Sync>,
+    },
+    /// Something else answers there, or stands in between.
+    #[error(
+        "{authority} at {address} answered HTTP {status} without gRPC; is it the gateway, or a proxy?"
+    )]
+    NotGrpc {
+        authority: String,
+        address: SocketAddr,
+        status: StatusCode,
     },
     /// The bearer token could not be had.
     #[error("cannot get a bearer token; the error's source says why")]
@@ -63,12 +73,25 @@ impl From<Failure> for Status {
             Failure::Resolve { .. } | Failure::Connect { .. } | Failure::Broken { .. } => {
                 Self::unavailable(message)
             }
+            Failure::NotGrpc { status, .. } => Self::new(code_of(*status), message),
             Failure::Token(_) => Self::unauthenticated(message),
             Failure::Malformed(_) => Self::internal(message),
             Failure::Deadline => Self::deadline_exceeded(message),
         };
         status.set_source(Arc::new(failure));
         status
+    }
+}
+
+/// The code that the gRPC specification gives a plain HTTP answer.
+fn code_of(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
     }
 }
 

@@ -179,6 +179,7 @@ async fn a_proxys_answer_becomes_the_code_that_grpc_gives_it() {
         (403, Code::PermissionDenied, 1),
         (404, Code::Unimplemented, 1),
         (503, Code::Unavailable, 2),
+        (200, Code::Unknown, 1),
     ] {
         let error = error_of(always(status, &html, b"<html>", &[]).await).await;
         assert_eq!(error.code(), code, "{status}: {error}");
