@@ -18,6 +18,9 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:50051";
 /// The AWS CLI's own.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Longer than anyone waits, and short enough for gRPC to say: as good as for ever.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Everything that commands need to know besides their own options.
 pub(crate) struct Settings {
     /// Whether to log to stderr.
@@ -237,7 +240,8 @@ impl Timeout {
                  a value less than or equal to 0."
             ))
         })?;
-        Ok((above > 0).then(|| Duration::from_secs(above)))
+        let timeout = Duration::from_secs(above);
+        Ok((timeout > Duration::ZERO && timeout <= LONGEST_TIMEOUT).then_some(timeout))
     }
 }
 
@@ -277,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_of_zero_means_none() {
+    fn a_timeout_of_zero_or_of_ages_means_none() {
         let timeouts = |given: Option<&str>| {
             let globals = Globals {
                 cli_read_timeout: given.map(str::to_owned),
@@ -287,7 +291,9 @@ mod tests {
         };
         assert_eq!(timeouts(None), Some(Duration::from_secs(60)));
         assert_eq!(timeouts(Some("5")), Some(Duration::from_secs(5)));
-        assert_eq!(timeouts(Some("0")), None);
+        for forever in ["0", "99999999999", "99999999999999999999"] {
+            assert_eq!(timeouts(Some(forever)), None);
+        }
     }
 
     #[test]

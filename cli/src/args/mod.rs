@@ -3,6 +3,8 @@
 mod argparse;
 mod read;
 
+use std::time::Duration;
+
 use clap::{Command, CommandFactory as _, Parser, Subcommand};
 
 use crate::output::Color;
@@ -198,7 +200,7 @@ pub(crate) struct Describe {
 )]
 pub(crate) struct Bench {
     /// Sessions to begin each second
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, default_value_t = 1.0, value_parser = rate)]
     pub(crate) rate: f64,
 
     /// The most calls at a time
@@ -206,8 +208,8 @@ pub(crate) struct Bench {
     pub(crate) concurrency: u16,
 
     /// How long to begin new sessions, such as 10s or 1m
-    #[arg(long, default_value = "10s")]
-    pub(crate) duration: humantime::Duration,
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub(crate) duration: Duration,
 }
 
 /// Options of `completions`.
@@ -225,10 +227,21 @@ pub(crate) fn definition() -> Command {
     Cli::command()
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+/// Timers count in milliseconds, which bounds the rate; nobody waits for a first
+/// call for longer than minutes.
+fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("must be a number above 0".to_owned()),
+        Ok(rate) if (0.001..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.001 to 1000".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration <= DAY => Ok(duration),
+        Ok(_) => Err("must be at most one day".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -59,8 +59,10 @@ async fn load(
     let mut ticks = interval(Duration::from_secs_f64(1.0 / options.rate));
     // A call that could not begin in time is not made up for by a burst.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    calls.spawn(call(client.clone(), request.clone()));
     let begun = Instant::now();
-    let end = begun + *options.duration;
+    let end = begun + options.duration;
     let mut refused = None;
     while refused.is_none() {
         let has_room = calls.len() < usize::from(options.concurrency);

@@ -26,19 +26,25 @@ pub(crate) fn coerce(value: &mut Value, shape: &Shape) -> Result<(), String> {
             }
         }
         (Shape::List(_), value) => *value = Value::Array(vec![value.take()]),
-        (Shape::Integer, value) => *value = Value::from(integer(value)?),
+        (Shape::Integer, value) => {
+            if let Some(number) = integer(value)? {
+                *value = number.into();
+            }
+        }
         _ => {}
     }
     Ok(())
 }
 
-fn integer(value: &Value) -> Result<i64, String> {
+/// The number that a text stands for; nothing for what JSON has made a value of.
+fn integer(value: &Value) -> Result<Option<i64>, String> {
     match value {
-        Value::String(text) => python::int(text),
-        other => Err(format!(
+        Value::String(text) => python::int(text).map(Some),
+        Value::Array(_) | Value::Object(_) => Err(format!(
             "int() argument must be a string, a bytes-like object or a real number, not '{}'",
-            python::type_name(other)
+            python::type_name(value)
         )),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(None),
     }
 }
 
@@ -66,6 +72,10 @@ mod tests {
             (
                 json!({"ChallengePreferences": {"Type": "T"}}),
                 json!({"ChallengePreferences": [{"Type": "T"}]}),
+            ),
+            (
+                json!({"AuditImagesLimit": 2}),
+                json!({"AuditImagesLimit": 2}),
             ),
             (json!({"Colour": "red"}), json!({"Colour": "red"})),
             (json!({"OutputConfig": "x"}), json!({"OutputConfig": "x"})),

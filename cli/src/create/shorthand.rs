@@ -10,8 +10,9 @@
 //! hash-literal  = "{" [key ("=" / "@=") explicit *("," …)] "}"
 //! value       = 'single-quoted' / "double-quoted" / bare text, commas as "\,"
 //! ```
+//! An object in JSON may stand for a hash-literal, unlike in the AWS CLI.
 //! Behind `@=`, a value that begins with `file://` stands for the file's contents.
-//! Every scalar comes out as text; [`super::coerce`] makes numbers of it.
+//! Every scalar of shorthand comes out as text; [`super::coerce`] makes numbers of it.
 
 use serde_json::{Map, Value};
 
@@ -150,7 +151,7 @@ impl Parser {
                 let value = if opening == '[' {
                     self.list()
                 } else {
-                    self.hash()
+                    self.json().map_or_else(|| self.hash(), Ok)
                 };
                 self.depth -= 1;
                 value
@@ -181,6 +182,20 @@ impl Parser {
         }
         self.expect('}')?;
         Ok(Value::Object(members))
+    }
+
+    /// A JSON object, which begins as no structure of shorthand does: `{"`.
+    fn json(&mut self) -> Option<Value> {
+        let inside = self.input.get(self.index + 1..)?;
+        let begins = inside.iter().find(|character| !is_space(**character));
+        if begins != Some(&'"') {
+            return None;
+        }
+        let text: String = self.input[self.index..].iter().collect();
+        let mut values = serde_json::Deserializer::from_str(&text).into_iter();
+        let value = values.next()?.ok()?;
+        self.index += text[..values.byte_offset()].chars().count();
+        Some(value)
     }
 
     /// The comma behind an element, unless it is the last.

@@ -45,6 +45,25 @@ fn the_grammar_is_that_of_the_aws_cli() {
 }
 
 #[test]
+fn objects_in_json_may_stand_inside() {
+    for (input, value) in [
+        (
+            "a={\"b\": {\"c\": 1}},d=e",
+            json!({"a": {"b": {"c": 1}}, "d": "e"}),
+        ),
+        (
+            "a=[{ \"\u{e9}\": \"],\"},{b=c}]",
+            json!({"a": [{"\u{e9}": "],"}, {"b": "c"}]}),
+        ),
+        ("a={b={\"c\": []}}", json!({"a": {"b": {"c": []}}})),
+    ] {
+        assert_eq!(parse(input), Ok(value), "{input}");
+    }
+    let broken = "Expected: '=', received: '\"' for input:\na={\"b\": }\n   ^";
+    assert_eq!(syntax("a={\"b\": }"), broken);
+}
+
+#[test]
 fn mistakes_are_told_as_by_the_aws_cli_with_a_caret_at_the_place() {
     for (input, message) in [
         ("a", "Expected: '=', received: 'EOF' for input:\na\n ^"),
