@@ -57,16 +57,7 @@ pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Read, Fai
         return Ok(Read::Print(help(definition, &[&name])));
     }
     let inner = parse(&outer.rest, &specs(command.get_arguments()))?;
-    let positionals = command.get_positionals().count();
-    let given = |word: &&Word| matches!(word, Word::Positional(_));
-    if inner
-        .rest
-        .iter()
-        .any(|word| matches!(word, Word::Option(_)))
-        || inner.rest.iter().filter(given).count() > positionals
-    {
-        return Err(Failure::unknown_options(USAGE, &unknown(inner.rest)));
-    }
+    refuse_unknown(&inner.rest, command.get_positionals().count())?;
     let mut normal = vec!["face-liveness".to_owned()];
     normal.extend(outer.options.into_iter().map(option));
     normal.push(name);
@@ -134,14 +125,22 @@ fn take_positional(words: &mut Vec<Word>) -> Option<String> {
     Some(words.remove(at).into_text())
 }
 
-/// In the AWS CLI's order: the first word that is no option comes last.
-fn unknown(mut words: Vec<Word>) -> Vec<String> {
+/// Refuses options that are left, and more words than the command takes. They are
+/// told in the AWS CLI's order: the first word that is no option comes last.
+fn refuse_unknown(words: &[Word], positionals: usize) -> Result<(), Failure> {
+    let options = words.iter().filter(|word| matches!(word, Word::Option(_)));
+    let options = options.count();
+    if options == 0 && words.len() <= positionals {
+        return Ok(());
+    }
+    let mut words = words.to_vec();
     let first = take_positional(&mut words);
-    words
+    let unknown: Vec<_> = words
         .into_iter()
         .map(Word::into_text)
         .chain(first)
-        .collect()
+        .collect();
+    Err(Failure::unknown_options(USAGE, &unknown))
 }
 
 fn option((name, value): (String, Option<String>)) -> String {

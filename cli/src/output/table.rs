@@ -106,10 +106,9 @@ impl Table {
         title: Option<&str>,
     ) -> Result<(), String> {
         let structures = items.iter().map(|item| {
-            item.as_object().ok_or_else(|| {
-                let kind = python::type_name(item);
-                format!("'{kind}' object has no attribute 'get'")
-            })
+            let mixed = "A table cannot show a list that mixes structures and other values; \
+                         take one kind with --query, or another --output";
+            item.as_object().ok_or_else(|| mixed.to_owned())
         });
         let structures: Vec<_> = structures.collect::<Result<_, _>>()?;
         let (scalars, others) = names_by_kind(structures.iter().copied());

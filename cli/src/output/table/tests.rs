@@ -51,10 +51,7 @@ fn what_no_table_can_show_is_told() {
         refused(json!([["a"], ["b", "c"]])),
         "Row should have 1 elements, instead it has 2"
     );
-    assert_eq!(
-        refused(json!([{"a": 1}, "b"])),
-        "'str' object has no attribute 'get'"
-    );
+    assert!(refused(json!([{"a": 1}, "b"])).contains("mixes structures"));
 }
 
 #[test]
