@@ -63,7 +63,7 @@ async fn a_call_without_an_answer_ends_by_its_deadline() {
 #[tokio::test]
 async fn the_deadlines_error_tells_what_failed_before() {
     let gateway = FakeGateway::start().await.unwrap();
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(3);
     let client = quick()
         .endpoint(gateway.endpoint())
         .default_deadline(Some(limit));
