@@ -27,7 +27,7 @@ pub(crate) type OnRetry = Arc<dyn Fn(&RetryEvent) + Send + Sync>;
 /// Creates Face Liveness sessions at the gateway.
 ///
 /// Make one and clone it: clones share the connections and the retry budget. It
-/// must be used within a Tokio runtime.
+/// must be used within a Tokio runtime that has I/O and time enabled.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -97,6 +97,10 @@ pub use crate::{
     session::Session,
 };
 
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// What a mutex guards here is whole at every moment, so that a panic elsewhere
 /// does not make it useless.
 #[cfg(feature = "transport")]

@@ -78,10 +78,16 @@ pub enum TlsError {
     Identity(String),
     /// rustls refuses the certificates.
     #[error("the certificates cannot be used: {0}")]
-    Rejected(#[from] rustls::Error),
+    Rejected(String),
     /// The name to expect is no host name.
     #[error("{0:?} is no name that a certificate can have")]
     ServerName(String),
+}
+
+impl From<rustls::Error> for TlsError {
+    fn from(error: rustls::Error) -> Self {
+        Self::Rejected(error.to_string())
+    }
 }
 
 impl Tls {

@@ -50,7 +50,7 @@ pub(crate) struct Balancer(Arc<Shared>);
 
 struct Shared {
     discovery: Discovery,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     members: Mutex<Members>,
     /// Held by whoever resolves.
     resolving: tokio::sync::Mutex<()>,
@@ -77,7 +77,7 @@ impl Balancer {
     pub(crate) fn new(discovery: Discovery, dialer: Dialer) -> Self {
         Self(Arc::new(Shared {
             discovery,
-            dialer,
+            dialer: Arc::new(dialer),
             members: Mutex::default(),
             resolving: tokio::sync::Mutex::default(),
             turn: AtomicUsize::new(fastrand::usize(..MAX_ADDRESSES)),
@@ -87,27 +87,23 @@ impl Balancer {
     /// Sends a request to the address whose turn it is, or the next that can be
     /// reached.
     pub(super) async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let (first, others) = self.candidates().await?;
-        let mut candidate = first;
-        let mut others = others.into_iter();
-        loop {
-            let failure = match candidate.send(&self.0.dialer, request).await {
+        // What is returned when there is nobody to try.
+        let mut failure = no_address("the endpoint");
+        for member in self.candidates().await? {
+            match member.send(&self.0.dialer, request).await {
                 Outcome::Sent(result) => return result,
-                Outcome::Unsent(unsent, failure) => {
+                Outcome::Unsent(unsent, reason) => {
                     request = unsent;
-                    failure
+                    failure = reason;
                 }
-            };
-            let Some(next) = others.next() else {
-                self.look_again(MIN_RESOLVE_INTERVAL);
-                return Err(failure);
-            };
-            candidate = next;
+            }
         }
+        self.look_again(MIN_RESOLVE_INTERVAL);
+        Err(failure)
     }
 
     /// Whom to try, in this order.
-    async fn candidates(&self) -> Result<(Arc<Member>, Vec<Arc<Member>>), Failure> {
+    async fn candidates(&self) -> Result<Vec<Arc<Member>>, Failure> {
         match self.0.age() {
             Age::Fresh => {}
             Age::Stale => self.look_again(self.0.discovery.interval),
@@ -115,12 +111,9 @@ impl Balancer {
         }
         let members = crate::lock(&self.0.members).list.clone();
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
-        let mut order = in_order(&members, turn).into_iter();
-        match order.next() {
-            Some(first) => Ok((first, order.take(MAX_TRIES - 1).collect())),
-            // Not reached: a resolution without an address is an error.
-            None => Err(no_address("the endpoints")),
-        }
+        let mut order = in_order(&members, turn);
+        order.truncate(MAX_TRIES);
+        Ok(order)
     }
 
     /// Resolves in the background, unless that was done within `interval`.
@@ -181,35 +174,27 @@ impl Shared {
             return Ok(());
         }
         let known = crate::lock(&self.members).list.clone();
-        let mut list: Vec<Arc<Member>> = Vec::new();
-        let mut failure = None;
+        let (mut list, mut failure) = (Vec::new(), None);
         for target in &self.discovery.targets {
-            let kept = |member: &&Arc<Member>| Arc::ptr_eq(&member.target, target);
+            let of_target = |member: &&Arc<Member>| Arc::ptr_eq(&member.target, target);
+            let kept: Vec<_> = known.iter().filter(of_target).cloned().collect();
             match self.addresses(target).await {
-                Ok(addresses) => list.extend(addresses.into_iter().map(|address| {
-                    let mut kept = known.iter().filter(kept);
-                    kept.find(|member| member.address == address).map_or_else(
-                        || Arc::new(Member::new(Arc::clone(target), address)),
-                        Arc::clone,
-                    )
-                })),
+                Ok(addresses) => list.extend(members(target, &addresses, &kept)),
                 Err(error) => {
-                    list.extend(known.iter().filter(kept).cloned());
+                    list.extend(kept);
                     failure = Some(error);
                 }
             }
         }
         list.truncate(MAX_ADDRESSES);
-        match failure {
-            Some(failure) if list.is_empty() => Err(failure),
-            _ => {
-                *crate::lock(&self.members) = Members {
-                    list: list.into(),
-                    resolved: Some(Instant::now()),
-                };
-                Ok(())
-            }
+        if let (Some(failure), true) = (failure, list.is_empty()) {
+            return Err(failure);
         }
+        *crate::lock(&self.members) = Members {
+            list: list.into(),
+            resolved: Some(Instant::now()),
+        };
+        Ok(())
     }
 
     /// The target's addresses, each once.
@@ -233,6 +218,21 @@ impl Shared {
         }
         Ok(addresses)
     }
+}
+
+/// A member for each address, the one that is there already if there is one.
+fn members(
+    target: &Arc<Target>,
+    addresses: &[SocketAddr],
+    kept: &[Arc<Member>],
+) -> Vec<Arc<Member>> {
+    let member = |address: &SocketAddr| {
+        kept.iter()
+            .find(|member| member.address == *address)
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Member::new(Arc::clone(target), *address)))
+    };
+    addresses.iter().map(member).collect()
 }
 
 fn no_address(host: &str) -> Failure {

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::body::Body;
 
@@ -141,22 +143,25 @@ pub(super) enum Outcome {
     Unsent(Request<Body>, Failure),
 }
 
+/// What came of connecting, once that is known.
+type Dialed = Option<Result<SendRequest<Body>, Failure>>;
+
 /// One address, with at most one connection.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) target: Arc<Target>,
     pub(super) address: SocketAddr,
     state: Mutex<State>,
-    /// Held by whoever connects, while the others wait for the outcome.
-    dialing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     sender: Option<SendRequest<Body>>,
-    /// How many times in a row connecting failed, the last time, and how.
+    /// A connection on its way, which every caller waits for.
+    dialing: Option<watch::Receiver<Dialed>>,
+    /// How many times in a row connecting failed, and when the last time.
     failures: u32,
-    failed: Option<(Instant, Failure)>,
+    failed: Option<Instant>,
 }
 
 impl Member {
@@ -165,21 +170,23 @@ impl Member {
             target,
             address,
             state: Mutex::default(),
-            dialing: tokio::sync::Mutex::default(),
         }
     }
 
     /// Until when the others go first; none if it is as good as they are.
     pub(super) fn ejected_until(&self, now: Instant) -> Option<Instant> {
         let state = crate::lock(&self.state);
-        let (failed, _) = state.failed.as_ref()?;
         let doublings = state.failures.saturating_sub(1).min(5);
         let pause = (FIRST_EJECTION * (1 << doublings)).min(LAST_EJECTION);
-        Some(*failed + pause).filter(|end| *end > now)
+        Some(state.failed? + pause).filter(|end| *end > now)
     }
 
     /// Sends the request over the connection, which is made first if need be.
-    pub(super) async fn send(&self, dialer: &Dialer, request: Request<Body>) -> Outcome {
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        dialer: &Arc<Dialer>,
+        request: Request<Body>,
+    ) -> Outcome {
         let (mut head, body) = request.into_parts();
         head.uri = self.target.uri(head.uri);
         let mut request = Request::from_parts(head, body);
@@ -193,18 +200,68 @@ impl Member {
                 Err(error) => error,
             };
             let message = error.take_message();
-            let error = error.into_error();
+            let failure = self.broken(error.into_error());
             match message {
                 // The connection had ended meanwhile: a new one will do.
                 Some(unsent) if !fresh => request = unsent,
-                Some(unsent) => return Outcome::Unsent(unsent, self.broken(error)),
-                None => return Outcome::Sent(Err(self.broken(error))),
+                Some(unsent) => return Outcome::Unsent(unsent, failure),
+                None => return Outcome::Sent(Err(failure)),
             }
         }
     }
 
-    fn admit(&self, response: Response<hyper::body::Incoming>) -> Result<Response<Body>, Failure> {
+    fn admit(&self, response: Response<Incoming>) -> Result<Response<Body>, Failure> {
         body::admit(response, Arc::clone(&self.target), self.address)
+    }
+
+    /// The connection, and whether it was made for this call.
+    async fn connection(
+        self: &Arc<Self>,
+        dialer: &Arc<Dialer>,
+    ) -> Result<(SendRequest<Body>, bool), Failure> {
+        let mut dialing = {
+            let mut state = crate::lock(&self.state);
+            if let Some(sender) = state.open() {
+                return Ok((sender, false));
+            }
+            let dialing = match state.dialing() {
+                Some(dialing) => dialing,
+                None => self.dial(dialer),
+            };
+            state.dialing = Some(dialing.clone());
+            dialing
+        };
+        let Ok(dialed) = dialing.wait_for(Option::is_some).await else {
+            return Err(self.refused(shared(io::Error::other("its runtime has shut down"))));
+        };
+        match &*dialed {
+            Some(Ok(sender)) => Ok((sender.clone(), true)),
+            Some(Err(failure)) => Err(failure.clone()),
+            // `wait_for` does not return with it.
+            None => Err(self.refused(shared(io::Error::other("no outcome")))),
+        }
+    }
+
+    /// Connects in a task of its own: it goes on when the caller's deadline
+    /// passes, or else an address that swallows packets would never be noticed.
+    fn dial(self: &Arc<Self>, dialer: &Arc<Dialer>) -> watch::Receiver<Dialed> {
+        let (report, dialing) = watch::channel(None);
+        let (member, dialer) = (Arc::clone(self), Arc::clone(dialer));
+        tokio::spawn(async move {
+            let dialed = dialer.dial(&member.target, member.address).await;
+            let dialed = dialed.map_err(|error| member.refused(error));
+            crate::lock(&member.state).note(&dialed);
+            report.send_replace(Some(dialed));
+        });
+        dialing
+    }
+
+    fn refused(&self, error: SharedError) -> Failure {
+        Failure::Connect {
+            authority: self.target.authority.to_string(),
+            address: self.address,
+            error,
+        }
     }
 
     fn broken(&self, error: hyper::Error) -> Failure {
@@ -214,54 +271,31 @@ impl Member {
             error: Arc::new(error),
         }
     }
+}
 
-    /// The connection, and whether it was made for this call.
-    async fn connection(&self, dialer: &Dialer) -> Result<(SendRequest<Body>, bool), Failure> {
-        if let Some(sender) = self.open() {
-            return Ok((sender, false));
-        }
-        let asked = Instant::now();
-        let _dialing = self.dialing.lock().await;
-        if let Some(sender) = self.open() {
-            return Ok((sender, false));
-        }
-        if let Some(failure) = self.failure_since(asked) {
-            return Err(failure);
-        }
-        match dialer.dial(&self.target, self.address).await {
-            Ok(sender) => {
-                *crate::lock(&self.state) = State {
-                    sender: Some(sender.clone()),
-                    ..State::default()
-                };
-                Ok((sender, true))
-            }
-            Err(error) => Err(self.refused(error)),
-        }
-    }
-
+impl State {
     fn open(&self) -> Option<SendRequest<Body>> {
-        let state = crate::lock(&self.state);
-        state.sender.clone().filter(|sender| !sender.is_closed())
+        self.sender.clone().filter(|sender| !sender.is_closed())
     }
 
-    /// What came of the attempt that this caller waited for.
-    fn failure_since(&self, asked: Instant) -> Option<Failure> {
-        let state = crate::lock(&self.state);
-        let (failed, failure) = state.failed.as_ref()?;
-        (*failed >= asked).then(|| failure.clone())
+    /// The connection on its way, unless its task went down with a runtime.
+    fn dialing(&self) -> Option<watch::Receiver<Dialed>> {
+        self.dialing
+            .clone()
+            .filter(|dialing| dialing.has_changed().is_ok())
     }
 
-    fn refused(&self, error: SharedError) -> Failure {
-        let failure = Failure::Connect {
-            authority: self.target.authority.to_string(),
-            address: self.address,
-            error,
+    fn note(&mut self, dialed: &Result<SendRequest<Body>, Failure>) {
+        *self = match dialed {
+            Ok(sender) => Self {
+                sender: Some(sender.clone()),
+                ..Self::default()
+            },
+            Err(_) => Self {
+                failures: self.failures.saturating_add(1),
+                failed: Some(Instant::now()),
+                ..Self::default()
+            },
         };
-        let mut state = crate::lock(&self.state);
-        state.sender = None;
-        state.failures = state.failures.saturating_add(1);
-        state.failed = Some((Instant::now(), failure.clone()));
-        failure
     }
 }

@@ -18,6 +18,7 @@ const SHORT_DELAY: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub(super) delay: Duration,
+    pub(super) drains: bool,
     pub(super) metadata: MetadataMap,
     pub(super) action: Action,
 }
@@ -35,6 +36,7 @@ impl Answer {
     fn new(action: Action) -> Self {
         Self {
             delay: Duration::ZERO,
+            drains: false,
             metadata: MetadataMap::new(),
             action,
         }
@@ -68,6 +70,14 @@ impl Answer {
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// And ends the connection with it in good order (GOAWAY), as a replica does
+    /// that shuts down.
+    #[must_use]
+    pub fn and_drain(mut self) -> Self {
+        self.drains = true;
         self
     }
 

@@ -75,19 +75,24 @@ async fn answer<T>(io: T, certificate: Option<Vec<u8>>, shared: Arc<Shared>) -> 
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let end = Arc::new(Notify::new());
+    let (end, drain) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = Connection {
         number: shared.connected(),
         certificate,
         shared,
         end: Arc::clone(&end),
+        drain: Arc::clone(&drain),
     };
     let service = TowerToHyperService::new(FaceLivenessServiceServer::new(service));
-    let serving =
-        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service);
-    tokio::select! {
-        result = serving => result.map_err(io::Error::other),
-        () = end.notified() => Ok(()),
+    let mut serving = std::pin::pin!(
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(io), service)
+    );
+    loop {
+        tokio::select! {
+            result = serving.as_mut() => return result.map_err(io::Error::other),
+            () = end.notified() => return Ok(()),
+            () = drain.notified() => serving.as_mut().graceful_shutdown(),
+        }
     }
 }
 
@@ -96,6 +101,7 @@ struct Connection {
     certificate: Option<Vec<u8>>,
     shared: Arc<Shared>,
     end: Arc<Notify>,
+    drain: Arc<Notify>,
 }
 
 #[tonic::async_trait]
@@ -112,6 +118,9 @@ impl FaceLivenessService for Connection {
             client_certificate: self.certificate.clone(),
         });
         tokio::time::sleep(answer.delay).await;
+        if answer.drains {
+            self.drain.notify_one();
+        }
         let message = match answer.action {
             Action::Session => self.shared.session(&message),
             Action::Respond(message) => *message,

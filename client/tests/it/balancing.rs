@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use face_liveness_client::ErrorKind;
-use face_liveness_client::testing::FakeGateway;
+use face_liveness_client::testing::{Answer, FakeGateway};
 use tokio::net::TcpListener;
 use tonic::Code;
 
@@ -116,4 +116,19 @@ async fn a_gateway_that_comes_back_is_connected_to_again() {
     let gateway = FakeGateway::start_at(address).await.unwrap();
     create(&client).await.unwrap();
     assert_eq!(gateway.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_in_good_order_costs_no_attempt() {
+    let gateway = FakeGateway::start().await.unwrap();
+    let client = quick()
+        .endpoint(gateway.endpoint())
+        .max_attempts(1)
+        .build()
+        .unwrap();
+    for _ in 0..20 {
+        gateway.enqueue(Answer::session().and_drain());
+        create(&client).await.unwrap();
+    }
+    assert_eq!(gateway.requests().len(), 20);
 }

@@ -63,7 +63,7 @@ async fn a_call_without_an_answer_ends_by_its_deadline() {
 #[tokio::test]
 async fn the_deadlines_error_tells_what_failed_before() {
     let gateway = FakeGateway::start().await.unwrap();
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(3);
     let client = quick()
         .endpoint(gateway.endpoint())
         .default_deadline(Some(limit));
@@ -151,4 +151,25 @@ async fn a_connection_that_does_not_come_about_is_given_up() {
         error.message().contains("no connection within 20ms"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn connecting_outlives_the_call_that_began_it() {
+    // It accepts, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let client = quick()
+        .endpoint(format!("https://{}", silent.local_addr().unwrap()))
+        .connect_timeout(Some(LONG))
+        .default_deadline(Some(Duration::from_millis(50)))
+        .tls(face_liveness_client::Tls::new().danger_accept_any_certificate())
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let error = create(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Deadline);
+    }
+    let _connection = silent.accept().unwrap();
+    let second = silent.accept().unwrap_err();
+    assert_eq!(second.kind(), std::io::ErrorKind::WouldBlock);
 }

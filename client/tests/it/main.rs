@@ -1,4 +1,9 @@
 //! What the client promises, over real sockets.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy.toml allows them in test functions, not in their helpers"
+)]
 
 mod attempts;
 mod balancing;
