@@ -73,11 +73,19 @@ impl Place<'_> {
         }
     }
 
-    /// Adds the comment to an item, if there is one.
+    /// Adds the comment to an item behind its name, if there is one.
     fn comment(&self, item: &mut Map<String, Value>, below: &[i32]) {
         let path = [self.path.as_slice(), below].concat();
         if let Some(comment) = self.comments.get(&path) {
-            item.insert("Description".to_owned(), comment.as_str().into());
+            let behind_name = item
+                .keys()
+                .position(|key| key == "Name")
+                .map_or(0, |at| at + 1);
+            item.shift_insert(
+                behind_name,
+                "Description".to_owned(),
+                comment.as_str().into(),
+            );
         }
     }
 
