@@ -23,7 +23,10 @@ pub(crate) use read::{Read, read};
     disable_help_subcommand = true,
     max_term_width = 100,
     args_override_self = true,
-    after_help = "Variables, the configuration file and exit statuses: see README.md.\n\n\
+    after_help = "Settings also come from the variables FACE_LIVENESS_ENDPOINT_URL and\n\
+        FACE_LIVENESS_CLI_PROFILE, _REGION, _OUTPUT, _CA_BUNDLE, _TOKEN, _CLIENT_CERT, _CLIENT_KEY\n\
+        and _CONFIG_FILE, and from a profile in ~/.config/face-liveness/config.toml.\n\n\
+        Exit status: 0 success, 2 a command line that cannot be read, 255 anything else.\n\n\
         Examples:\n  \
         face-liveness create-face-liveness-session\n  \
         face-liveness health --endpoint-url https://gateway:50051 --ca-bundle ca.pem\n  \

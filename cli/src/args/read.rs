@@ -45,16 +45,19 @@ pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Read, Fai
     let definition = definition();
     let globals = specs(definition.get_arguments());
     let mut outer = parse(&argparse::words(line), &globals)?;
-    if has(&outer.options, "--version") {
+    if has(&outer.options, "--version") || has(&outer.options, "-V") {
         return Ok(Read::Print(definition.render_version()));
     }
-    let Some(command) = command(&definition, &mut outer)? else {
-        return Ok(Read::Print(help(definition, &[])));
+    let flag = ["-h", "--help"]
+        .into_iter()
+        .find(|flag| has(&outer.options, flag));
+    let Some(command) = command(&definition, &mut outer, flag.is_some())? else {
+        return Ok(Read::Print(help(definition, None, flag)));
     };
     let name = command.get_name().to_owned();
     let asks_help = outer.rest == [Word::Positional("help".to_owned())];
-    if asks_help || has(&outer.options, "--help") {
-        return Ok(Read::Print(help(definition, &[&name])));
+    if asks_help || flag.is_some() {
+        return Ok(Read::Print(help(definition, Some(&name), flag)));
     }
     let inner = parse(&outer.rest, &specs(command.get_arguments()))?;
     refuse_unknown(&inner.rest, command.get_positionals().count())?;
@@ -81,6 +84,7 @@ fn has(options: &[(String, Option<String>)], name: &str) -> bool {
 fn command<'a>(
     definition: &'a Command,
     words: &mut argparse::Words,
+    asks_help: bool,
 ) -> Result<Option<&'a Command>, Failure> {
     let mut asked = "command";
     let mut name = take_positional(&mut words.rest);
@@ -88,7 +92,6 @@ fn command<'a>(
         asked = "operation";
         name = take_positional(&mut words.rest);
     }
-    let help = has(&words.options, "--help");
     let name = match name.as_deref() {
         Some("help") => match take_positional(&mut words.rest) {
             Some(name) => {
@@ -97,7 +100,7 @@ fn command<'a>(
             }
             None => return Ok(None),
         },
-        None if help => return Ok(None),
+        None if asks_help => return Ok(None),
         None => {
             let missing = format!("the following arguments are required: {asked}");
             return Err(Failure::usage(USAGE, missing));
@@ -158,10 +161,9 @@ fn complaint(error: &clap::Error) -> Failure {
     Failure::usage(USAGE, first)
 }
 
-fn help(definition: Command, command: &[&str]) -> String {
-    let mut line = vec!["face-liveness"];
-    line.extend(command);
-    line.push("--help");
+fn help(definition: Command, command: Option<&str>, flag: Option<&str>) -> String {
+    let line = ["face-liveness"].into_iter().chain(command);
+    let line = line.chain([flag.unwrap_or("--help")]);
     match definition.try_get_matches_from(line) {
         Err(help) => help.to_string(),
         Ok(_) => String::new(),
@@ -173,7 +175,7 @@ fn specs<'a>(arguments: impl Iterator<Item = &'a Arg>) -> Vec<Spec> {
     let named = arguments.filter_map(|argument| Some((argument, argument.get_long()?)));
     let mut specs: Vec<_> = named.map(|(argument, name)| spec(argument, name)).collect();
     if specs.iter().any(|spec| spec.name == "--debug") {
-        specs.extend(["--version", "--help"].map(|name| Spec {
+        specs.extend(["--version", "--help", "-V", "-h"].map(|name| Spec {
             name: name.to_owned(),
             takes: Takes::Nothing,
             choices: Vec::new(),

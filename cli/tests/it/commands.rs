@@ -191,12 +191,18 @@ async fn every_command_has_help_with_examples() {
         "{whole}"
     );
     assert_eq!(offline(["--help"]).await.good(), whole);
+    let summary = offline(["-h"]).await.good();
+    assert!(
+        summary.contains("--endpoint-url <URL>") && summary.lines().count() < whole.lines().count()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_version_is_printed() {
     let expected = format!("face-liveness {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(offline(["--version"]).await.good(), expected);
+    for flag in ["--version", "--vers", "-V"] {
+        assert_eq!(offline([flag]).await.good(), expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
