@@ -118,7 +118,6 @@ impl<'a> Check<'a> {
         };
         let callers = self.callers(settings);
         let shared = self.shared_store(settings);
-        self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
             listen: settings.listen,
             regions: regions?,

@@ -59,6 +59,7 @@ impl Budget {
                 Some((store, connection)) => {
                     let windows = shared_windows(entry, store, connection.clone());
                     windows.look().await;
+                    warn_of_small_share(entry, store.share);
                     states.push((entry.region.clone(), windows.states()));
                     Source::Shared(Arc::new(SharedQuota::new(
                         windows,
@@ -82,6 +83,18 @@ impl Budget {
             ledger: LedgerLayer::new(config.ledger, records),
             states,
         })
+    }
+}
+
+/// Without a word from each other, replicas that each have less than one place in a
+/// span cannot keep theirs from meeting in one.
+fn warn_of_small_share(entry: &RegionConfig, share: f64) {
+    let sessions = entry.limits.sessions_in_flow.map(|flow| flow.sessions);
+    let limits = [entry.limits.creates_per_second, sessions];
+    let least = limits.into_iter().flatten().min();
+    if least.is_some_and(|least| f64::from(least.get()) * share < 1.0) {
+        let region = &entry.region;
+        tracing::warn!(%region, share, "quota.share is less than one admission: while the store is lost, replicas keep to the quota only on average");
     }
 }
 

@@ -71,6 +71,16 @@ pub struct Denied {
     pub wait: Duration,
 }
 
+impl Denied {
+    /// Whoever is denied did wait, or the guess was too bright: to come back at
+    /// once would be in vain.
+    fn until(slot: Instant, now: Instant) -> Self {
+        Self {
+            wait: slot.saturating_duration_since(now).max(GUARD),
+        }
+    }
+}
+
 /// How a limiter is doing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Snapshot {
@@ -280,7 +290,7 @@ impl Shared {
         }
         let latest = state.latest_slot(now, deadline);
         let (mut state, slot) = self.foretell(state, now, caller, weight);
-        let denied = Denied { wait: slot - now };
+        let denied = Denied::until(slot, now);
         if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
@@ -339,7 +349,7 @@ impl Shared {
         let state = self.lock();
         let now = Instant::now();
         let slot = self.foretell(state, now, caller, weight).1;
-        Denied { wait: slot - now }
+        Denied::until(slot, now)
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{Records, State, Windows};
-use crate::quota::{self, Limits, Outlook, Pace, Reserving};
+use crate::quota::{self, Limits, Outlook, Reserving};
 use crate::region::Region;
 use crate::session::{Session, SessionId};
 use crate::upstream::ledger::{self, Fingerprint, Key, Record};
@@ -33,22 +33,20 @@ impl SharedQuota {
 }
 
 impl quota::Store for SharedQuota {
-    fn reserve(&self, pace: Pace) -> Reserving<'_> {
-        Box::pin(async move {
-            let reserved = self.windows.reserve_at(pace.start(), pace.factor()).await;
-            reserved.slot
-        })
+    fn reserve(&self) -> Reserving<'_> {
+        Box::pin(async move { self.windows.reserve().await.slot })
     }
 
     fn outlook(&self) -> Outlook {
-        let (state, history) = self.windows.known();
-        let (bounds, share) = match state {
-            State::Shared => (self.limits.into(), self.share),
-            State::Alone | State::Rejoining => (self.limits.share(self.share), 1.0),
+        let known = self.windows.known();
+        let bounds = match known.state {
+            State::Shared => self.limits.into(),
+            State::Alone | State::Rejoining => self.limits.share(self.share),
         };
         Outlook {
-            windows: quota::Windows::from_history(bounds, history),
-            share,
+            bounds,
+            windows: quota::Windows::from_history(bounds, known.history),
+            share: known.share,
         }
     }
 }

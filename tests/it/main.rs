@@ -28,6 +28,7 @@ mod mistakes;
 mod redis;
 mod redis_access;
 mod redis_cluster;
+mod redis_limiter;
 mod reflection;
 mod refusals;
 mod replicas;

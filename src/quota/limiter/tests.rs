@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::quota::limits::{Flow, GUARD, Limits};
-use crate::quota::{Outlook, Pace, Reserving};
+use crate::quota::{Outlook, Reserving};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -324,12 +324,12 @@ struct Turnstile {
 }
 
 impl Store for Turnstile {
-    fn reserve(&self, pace: Pace) -> Reserving<'_> {
+    fn reserve(&self) -> Reserving<'_> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(5)).await;
             let mut next = self.next.lock().unwrap();
-            let slot = next.max(pace.start()).max(Instant::now());
+            let slot = next.max(Instant::now());
             *next = slot + SECOND / 10;
             slot
         })
@@ -337,6 +337,7 @@ impl Store for Turnstile {
 
     fn outlook(&self) -> Outlook {
         Outlook {
+            bounds: limits(10, 0).into(),
             windows: self.windows.clone(),
             share: 0.5,
         }
