@@ -1,8 +1,16 @@
 //! What the ledger remembers, kept in Redis for all replicas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
 use super::Connection;
+
+/// Records that are being written at a time: more than twice as many sessions as
+/// AWS makes by default in the longest time that a write may take.
+const WRITES: usize = 256;
 
 /// Records by the SHA-256 of an upstream token.
 ///
@@ -13,6 +21,7 @@ use super::Connection;
 pub struct Records {
     connection: Connection,
     prefix: String,
+    writes: Arc<Semaphore>,
 }
 
 impl Records {
@@ -22,6 +31,7 @@ impl Records {
         Self {
             connection,
             prefix: prefix.to_owned(),
+            writes: Arc::new(Semaphore::new(WRITES)),
         }
     }
 
@@ -41,18 +51,45 @@ impl Records {
     /// Keeps a record for `ttl`, unless there is one already: the first answer
     /// to an intent is the one that counts.
     pub async fn put(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
+        self.set(digest, record, ttl, &["NX"]).await;
+    }
+
+    /// Keeps a record for `ttl`, in place of the one that there may be.
+    pub async fn replace(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
+        self.set(digest, record, ttl, &[]).await;
+    }
+
+    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &[&str]) {
         let Some(millis) = u64::try_from(ttl.as_millis()).ok().filter(|ttl| *ttl > 0) else {
             return;
         };
         let mut set = redis::cmd("SET");
         set.arg(self.key(digest))
             .arg(record)
-            .arg("NX")
+            .arg(when)
             .arg("PX")
             .arg(millis);
         if let Err(error) = self.connection.run::<Option<String>>(&set).await {
             tracing::debug!(%error, "the ledger could not tell Redis");
         }
+    }
+
+    /// Runs a write behind the caller's back. It is dropped if too many are
+    /// running, and with the runtime.
+    pub(super) fn write<F>(&self, write: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let place = Arc::clone(&self.writes).try_acquire_owned();
+        let (Ok(place), Ok(runtime)) = (place, Handle::try_current()) else {
+            tracing::debug!("the ledger does not tell Redis: too much is being written");
+            return;
+        };
+        let write = write(self.clone());
+        runtime.spawn(async move {
+            write.await;
+            drop(place);
+        });
     }
 
     fn key(&self, digest: &[u8; 32]) -> String {
