@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::Connection;
+use super::breaker::Breaker;
 
 /// Records that are being written at a time: more than twice as many sessions as
 /// AWS makes by default in the longest time that a write may take.
@@ -16,11 +17,13 @@ const WRITES: usize = 256;
 ///
 /// Neither token nor parameters reach Redis in the clear: the key is a digest,
 /// and what a record holds is its owner's to choose. Redis is behind what a
-/// replica remembers by itself, and a failure of it is never one of a call.
+/// replica remembers by itself, and a failure of it is never one of a call, nor
+/// does it delay many: for a moment after each nothing is asked.
 #[derive(Clone, Debug)]
 pub struct Records {
     connection: Connection,
     prefix: String,
+    reads: Arc<Breaker>,
     writes: Arc<Semaphore>,
 }
 
@@ -31,17 +34,24 @@ impl Records {
         Self {
             connection,
             prefix: prefix.to_owned(),
+            reads: Arc::default(),
             writes: Arc::new(Semaphore::new(WRITES)),
         }
     }
 
-    /// The record of this digest, if Redis has it and answers in time.
+    /// The record of this digest, if Redis has it, answers in time and has not
+    /// just failed to.
     pub async fn get(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
+        let pass = self.reads.pass()?;
         let mut get = redis::cmd("GET");
         get.arg(self.key(digest));
         match self.connection.run(&get).await {
-            Ok(record) => record,
+            Ok(record) => {
+                pass.succeeded();
+                record
+            }
             Err(error) => {
+                pass.failed();
                 tracing::debug!(%error, "the ledger could not ask Redis");
                 None
             }

@@ -44,6 +44,7 @@
 //! `PING`, `GET`, `SET`, `PEXPIRE`, `ZADD`, `ZRANGE`, `ZREMRANGEBYSCORE` on keys
 //! of the prefix, in a cluster `CLUSTER SLOTS` too.
 
+mod breaker;
 mod clock;
 mod connection;
 mod ledger;

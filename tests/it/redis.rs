@@ -243,6 +243,37 @@ async fn records_are_kept_for_their_time_under_a_digest() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
+async fn a_record_can_take_the_place_of_another() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    records.replace(&[7; 32], b"another", SPAN * 60).await;
+    let found = records.get(&[7; 32]).await;
+    assert_eq!(found.as_deref(), Some(&b"another"[..]));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn of_many_who_ask_a_redis_that_hangs_one_waits_and_all_are_served_when_it_is_back() {
+    let server = Server::start(&[]).await;
+    // So long that two waits are told from one on any machine.
+    let patience = Duration::from_secs(5);
+    let connection = Connection::open(server.url().parse().unwrap(), patience).await;
+    let records = Records::new(connection.unwrap(), "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    server.signal("-STOP");
+    let started = Instant::now();
+    assert_eq!(records.get(&[7; 32]).await, None);
+    for _ in 0..1000 {
+        assert_eq!(records.get(&[7; 32]).await, None);
+    }
+    assert!(started.elapsed() < patience * 2);
+    server.signal("-CONT");
+    poll(async || records.get(&[7; 32]).await.as_deref() == Some(b"one")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
 async fn every_key_has_the_prefix_and_expires() {
     let server = Server::start(&[]).await;
     let windows = windows(&server.url()).await;
