@@ -48,6 +48,7 @@
 //! +time +ping +get +set +pexpire +zadd +zrange +zremrangebyscore`, in a cluster
 //! `+cluster|slots +asking` too, and `+select` for another database than 0.
 
+mod breaker;
 mod clock;
 mod connection;
 mod error;

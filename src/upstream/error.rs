@@ -108,6 +108,13 @@ impl Error {
         }
     }
 
+    /// Whether AWS may have made the session all the same: the answer was lost,
+    /// or is none that the gateway understands.
+    pub(super) fn is_uncertain(&self) -> bool {
+        matches!(self.cause, Cause::Unavailable | Cause::Malformed)
+            && !self.source.as_deref().is_some_and(never_connected)
+    }
+
     /// The SDK does not take the parameters.
     pub(super) fn unbuildable(error: BuildError) -> Self {
         Self {
@@ -189,7 +196,20 @@ fn by_code(code: Option<&str>, status: u16) -> Cause {
 
 /// Whether an `E` is among the causes of `error`.
 pub(super) fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<E>())
+    causes(error).any(|error| error.is::<E>())
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Whether there was no connection to send the request on.
+fn never_connected(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    causes(error)
+        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .any(hyper_util::client::legacy::Error::is_connect)
 }
 
 /// A pause beyond this is a mistake, not a plan.

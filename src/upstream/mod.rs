@@ -5,6 +5,7 @@ mod aws;
 mod connector;
 mod credentials;
 mod error;
+mod first_sent;
 pub mod ledger;
 mod quota;
 mod rekognition;
@@ -24,6 +25,7 @@ use crate::session::{Session, SessionRequest, Token};
 pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use first_sent::{FirstSent, Sending};
 pub use ledger::LedgerLayer;
 pub use quota::{Quota, QuotaLayer, Weights};
 pub use rekognition::Rekognition;
@@ -51,6 +53,7 @@ impl Intent {
             caller: self.caller,
             token,
             deadline: self.deadline,
+            first_sent: FirstSent::default(),
         }
     }
 }
@@ -66,6 +69,8 @@ pub struct Request {
     pub token: Token,
     /// When the answer stops being of use.
     pub deadline: Instant,
+    /// Since when AWS may have made the session, though no answer came.
+    pub first_sent: FirstSent,
 }
 
 /// A session, and where it comes from.

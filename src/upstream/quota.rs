@@ -155,6 +155,7 @@ mod tests {
             caller: Caller::Anonymous,
             token: Token::random(),
             deadline: Instant::now() + SECOND / 2,
+            first_sent: crate::upstream::FirstSent::default(),
         }
     }
 

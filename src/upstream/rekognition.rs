@@ -35,7 +35,9 @@ impl Rekognition {
         let Some((_, client)) = self.clients.iter().find(|(served, _)| *served == region) else {
             return Err(Error::new(Cause::Rejected, None));
         };
-        let output = client
+        let settings = settings(&request.session).map_err(Error::unbuildable)?;
+        let sending = request.first_sent.sending(SystemTime::now());
+        let answer = client
             .create_face_liveness_session()
             .set_kms_key_id(
                 request
@@ -44,10 +46,15 @@ impl Rekognition {
                     .as_ref()
                     .map(|key| key.as_str().to_owned()),
             )
-            .set_settings(settings(&request.session).map_err(Error::unbuildable)?)
+            .set_settings(settings)
             .client_request_token(request.token.as_str())
             .send()
-            .await?;
+            .await
+            .map_err(Error::from);
+        if answer.as_ref().is_err_and(|error| !error.is_uncertain()) {
+            sending.withdraw();
+        }
+        let output = answer?;
         let request_id = output.request_id().map(str::to_owned);
         let Ok(id) = SessionId::parse(output.session_id) else {
             return Err(Error::new(Cause::Malformed, request_id));
@@ -55,7 +62,7 @@ impl Rekognition {
         Ok(Session {
             id,
             region,
-            create_time: SystemTime::now(),
+            create_time: sending.first(),
             request_id,
         })
     }

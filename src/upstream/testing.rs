@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Request;
+use super::{FirstSent, Request};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::session::{Session, SessionId, SessionRequest, Token};
@@ -29,6 +29,7 @@ pub(super) fn request(deadline: Instant) -> Request {
         caller: Caller::Anonymous,
         token: Token::random(),
         deadline,
+        first_sent: FirstSent::default(),
     }
 }
 

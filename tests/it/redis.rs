@@ -11,6 +11,7 @@ use face_liveness_gateway::redis::{
     Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Window, Windows,
 };
 use face_liveness_gateway::region::Region;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -234,6 +235,33 @@ async fn records_are_kept_for_their_time_under_a_digest() {
     assert_eq!(records.get(&[7; 32]).await.as_deref(), Some(&b"one"[..]));
     records.put(&[8; 32], b"dead", Duration::ZERO).await;
     assert_eq!(records.get(&[8; 32]).await, None);
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_record_can_take_the_place_of_another() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    records.replace(&[7; 32], b"another", SPAN * 60).await;
+    let found = records.get(&[7; 32]).await;
+    assert_eq!(found.as_deref(), Some(&b"another"[..]));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn who_asks_a_redis_that_has_just_hung_does_not_wait_until_it_may_be_back() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    server.signal("-STOP");
+    poll(async || {
+        assert_eq!(records.get(&[7; 32]).await, None);
+        records.get(&[7; 32]).now_or_never() == Some(None)
+    })
+    .await;
+    server.signal("-CONT");
+    poll(async || records.get(&[7; 32]).await.as_deref() == Some(b"one")).await;
 }
 
 #[tokio::test]
