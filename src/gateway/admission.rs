@@ -54,19 +54,19 @@ impl Budget {
             .filter(|entry| !Bounds::from(entry.limits).is_off())
         {
             let source = match &shared {
-                None => Source::Memory,
+                None => Source::Memory(Windows::new(entry.limits)),
                 Some((store, connection)) => {
                     let windows = shared_windows(entry, store, connection.clone());
+                    windows.look().await;
                     states.push((entry.region.clone(), windows.states()));
-                    Source::Shared(Box::new(SharedQuota::new(
+                    Source::Shared(Arc::new(SharedQuota::new(
                         windows,
                         entry.limits,
                         store.share,
                     )))
                 }
             };
-            let windows = Windows::new(entry.limits);
-            let limiter = Limiter::start(entry.region.clone(), windows, source, config.quota.queue);
+            let limiter = Limiter::start(entry.region.clone(), source, config.quota.queue);
             limiters.push((entry.region.clone(), limiter));
         }
         let records = shared.map(|(store, connection)| {

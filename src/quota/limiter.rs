@@ -13,10 +13,15 @@ use super::limits::GUARD;
 use super::pump;
 use super::quantile::RunningQuantile;
 use super::queue::{Key, Queue};
-use super::store::{Outlook, Source};
+use super::store::{Source, Store};
 use super::window::Windows;
 use crate::caller::Caller;
 use crate::region::Region;
+
+/// The part of the wait by which a newcomer's slot must lie before the latest
+/// that would do: calls that reach AWS late delay the turns that come a span
+/// after, and those who wait shall not learn only then that it was in vain.
+const SLACK: u32 = 32;
 
 /// Hands out the permits of one region's quota, in an order that is fair over
 /// callers. A clone is another handle of the same limiter; handles may be used
@@ -35,6 +40,7 @@ pub struct Limiter {
 #[must_use = "a permit is for one call, whose outcome is to be reported"]
 pub struct Permit {
     shared: Arc<Shared>,
+    granted: Instant,
 }
 
 /// What became of a call.
@@ -75,8 +81,7 @@ pub struct Snapshot {
 }
 
 impl Limiter {
-    /// Starts the limiter of `region`, with room for `queue_bound` waiters. With
-    /// [`Source::Shared`], `windows` are an estimate of the store's.
+    /// Starts the limiter of `region`, with room for `queue_bound` waiters.
     ///
     /// The task that grants permits runs on the present runtime, which must
     /// outlast all who wait, and ends when the last handle is dropped.
@@ -84,13 +89,15 @@ impl Limiter {
     /// # Panics
     /// When called outside a Tokio runtime.
     #[must_use]
-    pub fn start(region: Region, windows: Windows, source: Source, queue_bound: usize) -> Self {
+    pub fn start(region: Region, source: Source, queue_bound: usize) -> Self {
+        let (slots, store) = match source {
+            Source::Memory(windows) => (Slots::Local(windows), None),
+            Source::Shared(store) => (Slots::Shared { spare: None }, Some(store)),
+        };
         let shared = Arc::new(Shared {
+            store: store.clone(),
             state: Mutex::new(State {
-                windows,
-                share: 1.0,
-                is_local: matches!(source, Source::Memory),
-                spare: None,
+                slots,
                 queue: Queue::new(queue_bound),
                 adaptive: Adaptive::new(region),
                 usual: RunningQuantile::default(),
@@ -98,7 +105,7 @@ impl Limiter {
             wake: Notify::new(),
         });
         let gone = CancellationToken::new();
-        tokio::spawn(pump::run(Arc::clone(&shared), source, gone.clone()));
+        tokio::spawn(pump::run(Arc::clone(&shared), store, gone.clone()));
         Self {
             shared,
             _pump: Arc::new(gone.drop_guard()),
@@ -158,15 +165,24 @@ impl Limiter {
 }
 
 impl Permit {
-    /// Tells what became of the call, and how long it took. A throttle slows the
+    /// Tells what became of the call, when it is over. A throttle slows the
     /// region down; the time of a call that made a session counts as usual.
-    pub fn report(self, outcome: Outcome, took: Duration) {
+    ///
+    /// What the call took beyond the usual, it may have been late by on its way
+    /// to AWS: in a log of this replica's own it counts as so much later.
+    pub fn report(self, outcome: Outcome) {
         let mut state = self.shared.lock();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.granted);
+        let late = state.usual.excess(took);
+        if let Slots::Local(windows) = &mut state.slots
+            && !late.is_zero()
+        {
+            windows.delay(self.granted, self.granted + late);
+        }
         match outcome {
             Outcome::Made => state.usual.record(took),
-            Outcome::Throttled { retry_after } => {
-                state.adaptive.throttled(Instant::now(), retry_after);
-            }
+            Outcome::Throttled { retry_after } => state.adaptive.throttled(now, retry_after),
             Outcome::Failed => {}
         }
     }
@@ -175,6 +191,8 @@ impl Permit {
 /// What the handles, the waiters and the pump share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Whoever keeps the account if this replica does not.
+    store: Option<Arc<dyn Store>>,
     state: Mutex<State>,
     /// Tells the pump that somebody waits, or that a slot came back.
     pub(super) wake: Notify,
@@ -182,15 +200,20 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) windows: Windows,
-    /// The part of the windows' slots that fall to this replica.
-    share: f64,
-    is_local: bool,
-    /// A slot of a shared store that nobody has used yet.
-    pub(super) spare: Option<Instant>,
+    pub(super) slots: Slots,
     pub(super) queue: Queue<Waiter>,
     pub(super) adaptive: Adaptive,
     usual: RunningQuantile,
+}
+
+/// The slots that this replica knows of.
+#[derive(Debug)]
+pub(super) enum Slots {
+    Local(Windows),
+    Shared {
+        /// One of the store's that nobody has used yet.
+        spare: Option<Instant>,
+    },
 }
 
 /// Where a waiter is granted its permit.
@@ -222,13 +245,15 @@ impl Shared {
         // Under the lock, so that slots are taken in the order of time.
         let now = Instant::now();
         if state.take_free_slot(now) {
-            let shared = Arc::clone(self);
-            return Ok(Entry::Admitted(Permit { shared }));
+            return Ok(Entry::Admitted(Permit {
+                shared: Arc::clone(self),
+                granted: now,
+            }));
         }
         let latest = state.latest_slot(now, deadline);
-        let slot = state.slot_for(now, caller, weight);
+        let (mut state, slot) = self.foretell(state, now, caller, weight);
         let denied = Denied { wait: slot - now };
-        if slot > latest {
+        if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
         let (waiter, grant) = oneshot::channel();
@@ -253,12 +278,36 @@ impl Shared {
         })
     }
 
-    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
-        let mut state = self.lock();
-        let now = Instant::now();
-        Denied {
-            wait: state.slot_for(now, caller, weight) - now,
+    /// The slot of a newcomer of `caller`. Lets go of the lock to ask a shared
+    /// store, whose other replicas make it an estimate anyway.
+    fn foretell<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        now: Instant,
+        caller: &Caller,
+        weight: NonZeroU32,
+    ) -> (MutexGuard<'a, State>, Instant) {
+        let pace = state.adaptive.pace(now);
+        let ahead = state.queue.ahead_of(caller, weight);
+        match (&state.slots, &self.store) {
+            (Slots::Local(windows), _) => {
+                let turn = windows.turn_after(pace, ahead);
+                (state, turn)
+            }
+            (Slots::Shared { .. }, Some(store)) => {
+                drop(state);
+                let slot = store.outlook().slot_after(pace, ahead);
+                (self.lock(), slot)
+            }
+            (Slots::Shared { .. }, None) => (state, pace.start()),
         }
+    }
+
+    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
+        let state = self.lock();
+        let now = Instant::now();
+        let slot = self.foretell(state, now, caller, weight).1;
+        Denied { wait: slot - now }
     }
 }
 
@@ -266,11 +315,13 @@ impl State {
     /// Nobody is overtaken: a slot is free only while nobody waits.
     fn take_free_slot(&mut self, now: Instant) -> bool {
         let pace = self.adaptive.pace(now);
-        let free = self.is_local && self.queue.is_empty() && self.windows.next_turn(pace) <= now;
-        if free {
-            self.windows.take(now);
+        match &mut self.slots {
+            Slots::Local(windows) if self.queue.is_empty() && windows.next_turn(pace) <= now => {
+                windows.take(now);
+                true
+            }
+            _ => false,
         }
-        free
     }
 
     /// The latest slot that leaves the call its usual time. That is half of the
@@ -282,32 +333,21 @@ impl State {
         // A grant and the answer take their way too.
         now + left.saturating_sub(GUARD) - usual.min(left / 2).min(left.saturating_sub(GUARD))
     }
+}
 
-    /// The slot of a newcomer of `caller`.
-    fn slot_for(&mut self, now: Instant, caller: &Caller, weight: NonZeroU32) -> Instant {
-        let pace = self.adaptive.pace(now);
-        let ahead = self.queue.ahead_of(caller, weight);
-        if self.is_local {
-            self.windows.turn_after(pace, ahead)
-        } else {
-            // Other replicas take theirs meanwhile.
-            let ahead = (ahead as f64 / self.share).ceil() as usize;
-            self.windows.slot_after(pace, ahead)
+impl Slots {
+    /// A slot that was granted and not used can still be had.
+    pub(super) fn give_back(&mut self, slot: Instant) {
+        match self {
+            Self::Local(windows) => windows.give_back(slot),
+            Self::Shared { spare } => *spare = Some(slot),
         }
     }
 
-    /// Replaces the estimate of a shared store by what it tells.
-    pub(super) fn expect(&mut self, outlook: Outlook) {
-        self.windows = outlook.windows;
-        self.share = outlook.share.clamp(0.001, 1.0);
-    }
-
-    /// A slot that was granted and not used can still be had.
-    fn give_back(&mut self, slot: Instant) {
-        if self.is_local {
-            self.windows.give_back(slot);
-        } else {
-            self.spare = Some(slot);
+    pub(super) fn take_spare(&mut self) -> Option<Instant> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared { spare } => spare.take(),
         }
     }
 }
@@ -341,9 +381,9 @@ impl Grant {
     }
 
     fn accept(mut self) -> Permit {
-        self.slot = None;
         Permit {
             shared: Arc::clone(&self.shared),
+            granted: self.slot.take().unwrap_or_else(Instant::now),
         }
     }
 }
@@ -351,7 +391,7 @@ impl Grant {
 impl Drop for Grant {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            self.shared.lock().give_back(slot);
+            self.shared.lock().slots.give_back(slot);
             self.shared.wake.notify_one();
         }
     }

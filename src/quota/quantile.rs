@@ -6,6 +6,10 @@ use std::time::Duration;
 /// Enough for a steady tail, few enough to follow a change within seconds.
 const WINDOW: usize = 128;
 
+/// The first calls open connections: with as many, no more than a tenth of the
+/// window, it is theirs that are slow and not the usual time that is long.
+const SETTLED: usize = 16;
+
 /// The 90th percentile of the last 128 durations.
 ///
 /// ```
@@ -32,6 +36,18 @@ impl RunningQuantile {
         }
         self.last.push_back(took);
         self.value = percentile_90(&self.last);
+    }
+
+    /// What `took` has beyond the quantile, or all of it while there are too few
+    /// durations to tell what is usual.
+    #[must_use]
+    pub fn excess(&self, took: Duration) -> Duration {
+        let usual = if self.last.len() < SETTLED {
+            None
+        } else {
+            self.value
+        };
+        took.saturating_sub(usual.unwrap_or_default())
     }
 
     /// The quantile; `None` until there is a duration.
@@ -66,6 +82,17 @@ mod tests {
             milliseconds((1..=10).rev()).get(),
             Some(Duration::from_millis(9))
         );
+    }
+
+    #[test]
+    fn all_of_a_time_is_excess_until_sixteen_have_shown_what_is_usual() {
+        let took = Duration::from_millis(50);
+        assert_eq!(milliseconds([80; 15]).excess(took * 2), took * 2);
+        assert_eq!(
+            milliseconds([80; 16]).excess(took * 2),
+            Duration::from_millis(20)
+        );
+        assert_eq!(milliseconds([80; 16]).excess(took), Duration::ZERO);
     }
 
     #[test]

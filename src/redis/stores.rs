@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{Records, State, Windows};
-use crate::quota::{self, Limits, Outlook, Pace, Reservation, Reserving};
+use crate::quota::{self, Limits, Outlook, Pace, Reserving};
 use crate::region::Region;
 use crate::session::{Session, SessionId};
 use crate::upstream::ledger::{self, Fingerprint, Key, Record};
@@ -33,19 +33,23 @@ impl SharedQuota {
 }
 
 impl quota::Store for SharedQuota {
-    fn reserve(&mut self, pace: Pace) -> Reserving<'_> {
+    fn reserve(&self, pace: Pace) -> Reserving<'_> {
         Box::pin(async move {
             let reserved = self.windows.reserve_at(pace.start(), pace.factor()).await;
-            let (bounds, share) = match reserved.state {
-                State::Shared => (self.limits.into(), self.share),
-                State::Alone | State::Rejoining => (self.limits.share(self.share), 1.0),
-            };
-            let windows = quota::Windows::from_history(bounds, reserved.history);
-            Reservation {
-                slot: reserved.slot,
-                outlook: Some(Outlook { windows, share }),
-            }
+            reserved.slot
         })
+    }
+
+    fn outlook(&self) -> Outlook {
+        let (state, history) = self.windows.known();
+        let (bounds, share) = match state {
+            State::Shared => (self.limits.into(), self.share),
+            State::Alone | State::Rejoining => (self.limits.share(self.share), 1.0),
+        };
+        Outlook {
+            windows: quota::Windows::from_history(bounds, history),
+            share,
+        }
     }
 }
 

@@ -57,9 +57,6 @@ pub struct Reserved {
     pub slot: Instant,
     /// Whether it is one of all replicas' or one of the share.
     pub state: State,
-    /// The latest admissions, this one included, the oldest first: those of all
-    /// replicas if [`State::Shared`], those of the share otherwise.
-    pub history: Vec<Instant>,
 }
 
 /// The windows of one region; see the [module](super).
@@ -186,10 +183,24 @@ impl Windows {
                 return Reserved {
                     slot: slot.max(Instant::now()),
                     state: inner.mode.state(),
-                    history: inner.mode.history(),
                 };
             }
         }
+    }
+
+    /// Asks Redis how things are, so that the first call need not. Answers
+    /// within the connection's time-out, whether Redis did or not.
+    pub async fn look(&self) {
+        self.shared.ask(None).await;
+    }
+
+    /// The state, and the latest admissions that bound the next one, the oldest
+    /// first: those of all replicas if [`State::Shared`], those of the share
+    /// otherwise.
+    #[must_use]
+    pub fn known(&self) -> (State, Vec<Instant>) {
+        let inner = self.shared.lock();
+        (inner.mode.state(), inner.mode.history())
     }
 
     /// Whether the quota is shared at the moment.

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
@@ -72,9 +71,8 @@ where
         let weight = (layer.weights)(&request.caller);
         let permit = limiter.permit(&request.caller, weight, request.deadline);
         let permit = permit.await?;
-        let began = Instant::now();
         let made = inner.oneshot(request).await;
-        permit.report(outcome(&made), began.elapsed());
+        permit.report(outcome(&made));
         made
     }
 }
@@ -136,6 +134,7 @@ mod tests {
     use crate::session::{SessionId, SessionRequest, Token};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
+    use tokio::time::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -174,7 +173,7 @@ mod tests {
             sessions_in_flow: None,
         };
         let limited = region("eu-west-1");
-        let limiter = Limiter::start(limited.clone(), Windows::new(limits), Source::Memory, 10);
+        let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), 10);
         let weights: Weights = Arc::new(|_| NonZeroU32::MIN);
         (
             QuotaLayer::new([(limited, limiter.clone())], weights),

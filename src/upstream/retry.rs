@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::retry::RetryLayer;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::{Error, Request};
+use super::{Cause, Error, Request};
 use crate::region::Region;
 use crate::session::Session;
 
@@ -51,6 +51,7 @@ pub fn layer(regions: impl IntoIterator<Item = Region>) -> RetryLayer<Policy> {
     RetryLayer::new(Policy {
         budgets: budgets.collect(),
         attempts: 0,
+        last: None,
     })
 }
 
@@ -60,12 +61,28 @@ pub struct Policy {
     budgets: Arc<[(Region, TpsBudget)]>,
     /// Attempts made.
     attempts: u32,
+    /// What the attempt before failed with.
+    last: Option<Error>,
 }
 
 impl Policy {
     fn budget(&self, request: &Request) -> Option<&TpsBudget> {
         let mut budgets = self.budgets.iter();
         budgets.find_map(|(region, budget)| (*region == request.session.region).then_some(budget))
+    }
+
+    /// A call that got no permit to try again failed for what it wanted to try
+    /// again after; that there is no permit says only how long to wait.
+    fn keep_the_cause(&mut self, error: &mut Error) {
+        if error.cause == Cause::AccountQuota
+            && let Some(last) = self.last.take()
+        {
+            *error = Error {
+                retry_after: error.retry_after,
+                out_of_time: error.out_of_time,
+                ..last
+            };
+        }
     }
 
     /// When to try again after `error`; never when that would be too late.
@@ -99,8 +116,10 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
                 None
             }
             Err(error) => {
+                self.keep_the_cause(error);
                 let at = self.retry_at(request, error)?;
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
+                self.last = Some(error.clone());
                 Some(sleep_until(at))
             }
         }
@@ -126,7 +145,6 @@ fn backoff(attempts: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::session::Token;
-    use crate::upstream::Cause;
     use crate::upstream::testing::{request, session};
     use futures_util::future::join_all;
     use std::sync::Mutex;
@@ -200,6 +218,27 @@ mod tests {
         let error = answer.unwrap_err();
         assert_eq!((error.cause, error.out_of_time), (Cause::Throttled, false));
         assert_eq!(attempts.len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gets_no_permit_to_try_again_learns_what_failed_and_how_long_to_wait() {
+        let mut failures = vec![
+            Error {
+                retry_after: Some(LONG),
+                out_of_time: true,
+                ..error(Cause::AccountQuota)
+            },
+            error(Cause::Unavailable),
+        ];
+        let upstream =
+            tower::service_fn(move |_: Request| std::future::ready(Err(failures.pop().unwrap())));
+        let request = request(Instant::now() + LONG);
+        let answer: Result<Session, _> = layer([region()]).layer(upstream).oneshot(request).await;
+        let error = answer.unwrap_err();
+        assert_eq!(
+            (error.cause, error.retry_after),
+            (Cause::Unavailable, Some(LONG))
+        );
     }
 
     #[tokio::test(start_paused = true)]
