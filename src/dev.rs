@@ -26,6 +26,7 @@ use crate::config::{
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
 /// Known to everybody, and good for nothing but the emulator.
@@ -195,6 +196,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         identity: Identity::Believed,
         callers: Callers::default(),
         log: log(flags),
+        otlp: otlp::Settings::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::otlp;
 
 /// Asking the instance metadata service takes milliseconds where there is one;
 /// where there is none, the SDK tries for far longer than a person waits.
@@ -109,6 +110,7 @@ impl<'a> Check<'a> {
         variables: &Variables,
     ) -> Option<Config> {
         self.bounds(settings);
+        let otlp = otlp::Settings::read(variables, self.mistakes);
         let regions = self.regions(settings, found_region);
         let aws = AwsConfig {
             identity: self.identity(settings, variables),
@@ -135,6 +137,7 @@ impl<'a> Check<'a> {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            otlp,
         })
     }
 

@@ -23,6 +23,7 @@ pub use crate::inbound::Identity;
 use crate::quota::Limits;
 use crate::redis;
 use crate::region::Region;
+use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
 pub use check::CaBundle;
@@ -56,6 +57,8 @@ pub struct Config {
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+    /// Where traces, metrics and logs are sent.
+    pub otlp: otlp::Settings,
 }
 
 /// A region to serve.

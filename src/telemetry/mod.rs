@@ -1,3 +1,8 @@
 //! What the gateway tells about itself.
 
 pub mod logs;
+pub mod otlp;
+mod outage;
+pub mod semconv;
+
+pub use outage::Watched;
