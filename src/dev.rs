@@ -196,6 +196,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         identity: Identity::Believed,
         callers: Callers::default(),
         log: log(flags),
+        telemetry: settings.telemetry,
         otlp: otlp::Settings::default(),
     })
 }

@@ -137,6 +137,7 @@ impl<'a> Check<'a> {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            telemetry: settings.telemetry.clone(),
             otlp,
         })
     }

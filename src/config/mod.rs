@@ -31,7 +31,7 @@ pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
 pub use report::Effective;
 pub(crate) use settings::{DEFAULT_PORT, Settings};
-pub use settings::{LogFormat, ServerSettings};
+pub use settings::{LogFormat, ServerSettings, TelemetrySettings};
 
 /// The environment, as one snapshot.
 pub type Variables = BTreeMap<String, String>;
@@ -57,6 +57,8 @@ pub struct Config {
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+    /// What is told of calls.
+    pub telemetry: TelemetrySettings,
     /// Where traces, metrics and logs are sent.
     pub otlp: otlp::Settings,
 }

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
@@ -17,6 +18,7 @@ use crate::caller::Caller;
 use crate::quota::{Denied, Limiter, Outcome};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
 
 /// How many permits a caller's turn has.
 pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
@@ -70,7 +72,10 @@ where
         };
         let weight = (layer.weights)(&request.caller);
         let permit = limiter.permit(&request.caller, weight, request.deadline);
-        let permit = permit.await?;
+        let asked = Instant::now();
+        let permit = permit.await;
+        call::queued(asked.elapsed(), permit.is_ok());
+        let permit = permit?;
         let made = inner.oneshot(request).await;
         permit.report(outcome(&made));
         made

@@ -15,6 +15,7 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 use super::{Cause, Error, Request};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
 
 /// Attempts of one call, the first among them. Their pauses add up to at most
 /// three quarters of a second: enough to outlast a broken connection or a
@@ -118,6 +119,7 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
             Err(error) => {
                 self.keep_the_cause(error);
                 let at = self.retry_at(request, error)?;
+                call::retry(error.cause.kind(), at.duration_since(Instant::now()));
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
                 self.last = Some(error.clone());
                 Some(sleep_until(at))

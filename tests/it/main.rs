@@ -7,6 +7,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod collector;
 mod raw;
 mod redis_server;
 mod support;
@@ -20,10 +21,12 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod logs;
 mod redis;
 mod reflection;
 mod refusals;
 mod replicas;
 mod sessions;
 mod shutdown;
+mod traces;
 mod validation;
