@@ -7,6 +7,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod collector;
 mod http;
 mod raw;
 mod redis_server;
@@ -22,6 +23,7 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod logs;
 mod metrics;
 mod redis;
 mod reflection;
@@ -29,4 +31,5 @@ mod refusals;
 mod replicas;
 mod sessions;
 mod shutdown;
+mod traces;
 mod validation;
