@@ -459,10 +459,17 @@ async fn a_collector_is_sent_the_numbers_that_prometheus_reads() {
         assert!(!sent.is_empty(), "{sent_as}");
         for (value, number) in sent {
             let label = format!("{}=\"{value}\"", attribute.replace('.', "_"));
-            assert_eq!(scrape.value(scraped_as, &[&label]), number, "{sent_as} {label}");
+            assert_eq!(
+                scrape.value(scraped_as, &[&label]),
+                number,
+                "{sent_as} {label}"
+            );
         }
     }
-    assert_eq!(sent(&collector, "face_liveness.sessions", "region")["us-east-1"], 3.0);
+    assert_eq!(
+        sent(&collector, "face_liveness.sessions", "region")["us-east-1"],
+        3.0
+    );
 }
 
 #[tokio::test]
@@ -475,7 +482,12 @@ async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
     let gateway = Running::start(config);
     let request = CreateSessionRequest::default();
     gateway.create(request).await.unwrap();
-    assert_eq!(Scrape::of(&gateway).await.value("face_liveness_sessions_total", &[]), 1.0);
+    assert_eq!(
+        Scrape::of(&gateway)
+            .await
+            .value("face_liveness_sessions_total", &[]),
+        1.0
+    );
     gateway.begin_shutdown();
     assert_eq!(gateway.ended().await.forced, 0);
 }
