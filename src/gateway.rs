@@ -121,7 +121,7 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
         let Self { config, listener } = self;
         let settings = &config.server;
-        let traces = Traces::start(&config.otlp)?;
+        let (traces, exported_traces) = Traces::start(&config.otlp)?;
         let access_log = Arc::new(AccessLog::new(&config.telemetry));
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
         let health = Health::not_serving().await;
@@ -187,7 +187,7 @@ impl Gateway {
             }
         }
         access_log.settle();
-        traces.shut_down(FLUSH_TIMEOUT).await;
+        exported_traces.shut_down(FLUSH_TIMEOUT).await;
         Ok(drained)
     }
 }

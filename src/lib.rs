@@ -18,7 +18,8 @@
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
-//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`telemetry`] | traces and the log, and their way to a collector |
+//! | [`health`], [`shutdown`] | readiness, signals |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
 pub mod args;

@@ -118,7 +118,7 @@ mod tests {
             slow_call: SLOW,
             ..TelemetrySettings::default()
         });
-        let traces = Traces::start(&otlp::Settings::default()).unwrap();
+        let (traces, _) = Traces::start(&otlp::Settings::default()).unwrap();
         let method = Method::Other(String::new());
         let call = traces.begin(&HeaderMap::new(), String::new(), &method);
         let ended = Ended {

@@ -23,7 +23,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The program, and its log.
 struct Served {
-    _program: Started,
+    program: Started,
     log: BufReader<ChildStderr>,
     lines: Vec<String>,
     address: String,
@@ -47,11 +47,13 @@ impl Served {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("FACE_LIVENESS_SERVER_DRAIN_DELAY", "0s")
+            .env("FACE_LIVENESS_QUOTA_CREATES_PER_SECOND", "off")
+            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
             .envs(variables.iter().copied());
         let mut program = Started(command.stderr(Stdio::piped()).spawn().unwrap());
         let log = BufReader::new(program.0.stderr.take().unwrap());
         let mut served = Self {
-            _program: program,
+            program,
             log,
             lines: Vec::new(),
             address: String::new(),
@@ -86,7 +88,7 @@ impl Served {
 
     /// Asks it to end, and reads all that it still writes.
     fn end(&mut self) {
-        let pid = self._program.0.id().to_string();
+        let pid = self.program.0.id().to_string();
         let told = std::process::Command::new("kill")
             .args(["-TERM", &pid])
             .status()
