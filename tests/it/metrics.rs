@@ -110,7 +110,8 @@ async fn knowing_checkout(emulator: &Emulator) -> Running {
 
 #[tokio::test]
 async fn calls_sessions_permits_and_repeats_are_counted() {
-    let gateway = knowing_checkout(&emulator().await).await;
+    let emulator = emulator().await;
+    let gateway = knowing_checkout(&emulator).await;
     create(&gateway, "checkout", Some("intent")).await;
     create(&gateway, "checkout", Some("intent")).await;
     create(&gateway, "stranger", None).await;
@@ -477,7 +478,8 @@ async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let variables = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT".to_owned(), url)];
-    let mut config = config(&emulator().await, ONE_REGION).await;
+    let emulator = emulator().await;
+    let mut config = config(&emulator, ONE_REGION).await;
     config.otlp = Settings::read(&variables.into(), &mut Vec::new());
     let gateway = Running::start(config);
     let request = CreateSessionRequest::default();
