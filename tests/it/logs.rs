@@ -42,6 +42,8 @@ impl Served {
             "us-east-1",
             "--listen",
             "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
             "--endpoint-url",
             &url,
         ];
