@@ -2,6 +2,7 @@
 //! runs until it is told to shut down.
 
 mod admission;
+mod operations;
 
 use std::any::Any;
 use std::io;
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{LayerExt as _, Routes};
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
@@ -26,11 +26,13 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
+use self::operations::Operations;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
-    Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
+    AccessLog, Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer,
+    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, Methods, MetricsLayer,
+    TraceLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
@@ -38,6 +40,10 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
+use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::metrics::{self, Metrics};
+use crate::telemetry::otlp;
+use crate::telemetry::traces::Traces;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -48,11 +54,16 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// packet, and one that is being read holds a slot.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a shutdown waits for the collector to take what was not sent yet.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A gateway that has its port and has not begun to work.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
     listener: TcpListener,
+    admin: Option<TcpListener>,
+    log_level: Option<LevelHandle>,
 }
 
 /// Why a gateway does not run.
@@ -66,6 +77,19 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The admin port cannot be had.
+    #[error(
+        "cannot listen on {address} for the admin port: {source}; choose another with --admin-listen, or switch it off with --admin-listen off"
+    )]
+    BindAdmin {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
     /// The workers cannot be started.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
@@ -75,21 +99,42 @@ pub enum Error {
     /// The store for the quota cannot be set up.
     #[error("cannot set up the quota store: {0}")]
     Store(#[source] redis::Error),
+    /// Telemetry cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] otlp::Error),
     /// A descriptor for reflection is broken.
     #[error("cannot set up reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Gateway {
-    /// Binds the port. Connections wait in the kernel until [`run`](Self::run).
+    /// Binds the ports. Connections wait in the kernel until [`run`](Self::run).
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// When a port cannot be had.
     pub fn bind(config: Config) -> Result<Self, Error> {
         let address = config.listen;
         let listener =
             TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { config, listener })
+        let bind_admin = |address| {
+            TcpListener::bind(address).map_err(|source| Error::BindAdmin { address, source })
+        };
+        let admin = config.admin_listen.address().map(bind_admin).transpose()?;
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            log_level: None,
+        })
+    }
+
+    /// Lets the admin port change the level of the log.
+    #[must_use]
+    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+        Self {
+            log_level: Some(handle),
+            ..self
+        }
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -98,6 +143,14 @@ impl Gateway {
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where the admin port is, if there is one.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
     /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
@@ -110,18 +163,28 @@ impl Gateway {
     /// # Errors
     /// When something cannot be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
-        let Self { config, listener } = self;
+        let Self {
+            config,
+            listener,
+            admin,
+            log_level,
+        } = self;
         let settings = &config.server;
+        let (traces, exported_traces) = Traces::start(&config.otlp)?;
+        let access_log = Arc::new(AccessLog::new(&config.telemetry));
+        let operations = Operations::start(&config, admin, log_level)?;
+        let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
-        let health = Health::not_serving().await;
+        let health = Health::not_serving(operations.readiness.clone()).await;
         let admission = Arc::new(Admission::new(settings.max_in_flight));
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
         let callers = Arc::new(config.callers.clone());
-        let budget = Budget::start(&config, &callers)
+        let budget = Budget::start(&config, &callers, &metrics)
             .await
             .map_err(Error::Store)?;
+        operations.observe(budget.quotas);
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -129,9 +192,11 @@ impl Gateway {
             .map(|entry| entry.region.clone())
             .collect();
         let stack = Stack {
+            traces: traces.clone(),
+            access_log: Arc::clone(&access_log),
             aws: aws.clone(),
             ledger: budget.ledger,
-            retry: retry::layer(regions.iter().cloned()),
+            retry: retry::layer(regions.iter().cloned(), metrics.upstream.clone()),
             quota: budget.quota,
             // What the SDK allows for the parts of an attempt.
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
@@ -143,6 +208,7 @@ impl Gateway {
                 admission: Arc::clone(&admission),
             },
             health: health.clone(),
+            metrics,
             drain: drain.clone(),
         };
         let services = (0..settings.worker_count())
@@ -158,9 +224,10 @@ impl Gateway {
         tokio::select! {
             () = shutdown => {}
             () = ready => {}
+            () = access_log.settle_regularly() => {}
         }
 
-        health.set(ServingStatus::NotServing).await;
+        health.drain().await;
         tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
         tokio::time::sleep(settings.drain_delay).await;
         admission.drain();
@@ -172,6 +239,8 @@ impl Gateway {
                 tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
             }
         }
+        access_log.settle();
+        tokio::join!(exported_traces.shut_down(FLUSH_TIMEOUT), operations.end());
         Ok(drained)
     }
 }
@@ -179,6 +248,8 @@ impl Gateway {
 /// What the services of all workers are made from.
 #[derive(Debug)]
 struct Stack {
+    traces: Traces,
+    access_log: Arc<AccessLog>,
     aws: Aws,
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
@@ -187,6 +258,7 @@ struct Stack {
     regions: Vec<Region>,
     guards: Guards,
     health: Health,
+    metrics: Metrics,
     drain: CancellationToken,
 }
 
@@ -194,6 +266,8 @@ impl Stack {
     /// The service of one worker: what every incoming RPC crosses, outermost
     /// first.
     fn service(&self) -> Result<impl HttpService, tonic_reflection::server::Error> {
+        let (routes, methods) = self.routes()?;
+        let trace = TraceLayer::new(self.traces.clone(), methods, Arc::clone(&self.access_log));
         let service = ServiceBuilder::new()
             // Names every call: keeps the caller's id if it is one…
             .map_request(drop_unfit_request_id)
@@ -203,17 +277,24 @@ impl Stack {
             .layer(PropagateRequestIdLayer::x_request_id())
             // Turns away what is not gRPC.
             .layer(GrpcOnlyLayer)
+            // Traces the call, and writes its line of the access log when it ends.
+            .layer(trace)
+            // Lets the layers further in have bodies of their own kind.
+            .map_response(|answer: Response<_>| answer.map(Body::new))
+            // Counts and times the call, and its refusal.
+            .layer(MetricsLayer::new(self.metrics.rpc.clone()))
             // Completes the refusals that tonic makes itself.
             .layer(FramingLayer)
-            .service(self.routes()?);
+            .service(routes);
         Ok(service)
     }
 
-    fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+    fn routes(&self) -> Result<(Routes, Methods), tonic_reflection::server::Error> {
         let upstream = upstream::stack(
             self.ledger.clone(),
             self.retry.clone(),
             self.quota.clone(),
+            self.metrics.upstream.clone(),
             self.attempt_timeout,
             self.aws.rekognition(),
         );
@@ -221,13 +302,11 @@ impl Stack {
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
-        Services::new()
-            .add(sessions, FILE_DESCRIPTOR_SET)
-            .add(
-                until_drain.named_layer(health),
-                tonic_health::pb::FILE_DESCRIPTOR_SET,
-            )
-            .with_reflection(&until_drain)
+        let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
+            until_drain.named_layer(health),
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+        );
+        services.with_reflection(&until_drain)
     }
 }
 

@@ -18,9 +18,12 @@
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
-//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`telemetry`] | traces, metrics and the log, and their way to a collector |
+//! | [`admin`] | the admin port |
+//! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
+mod admin;
 pub mod args;
 pub mod caller;
 mod causes;
@@ -31,6 +34,7 @@ mod health;
 pub mod healthcheck;
 mod inbound;
 pub mod quota;
+mod readiness;
 pub mod redis;
 pub mod refusal;
 pub mod region;

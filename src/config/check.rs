@@ -11,11 +11,12 @@ use url::Url;
 
 use super::layers::Layers;
 use super::{
-    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
-    Variables,
+    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Shown,
+    Trust, Variables,
 };
 use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::otlp;
 
 /// Asking the instance metadata service takes milliseconds where there is one;
 /// where there is none, the SDK tries for far longer than a person waits.
@@ -109,6 +110,7 @@ impl<'a> Check<'a> {
         variables: &Variables,
     ) -> Option<Config> {
         self.bounds(settings);
+        let otlp = otlp::Settings::read(variables, self.mistakes);
         let regions = self.regions(settings, found_region);
         let aws = AwsConfig {
             identity: self.identity(settings, variables),
@@ -120,6 +122,7 @@ impl<'a> Check<'a> {
         let shared = self.shared_store(settings);
         Some(Config {
             listen: settings.listen,
+            admin_listen: settings.admin_listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
@@ -134,6 +137,9 @@ impl<'a> Check<'a> {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            telemetry: settings.telemetry.clone(),
+            otlp,
+            shown: Shown::default(),
         })
     }
 

@@ -69,6 +69,8 @@ pub enum Outcome {
 pub struct Denied {
     /// The time until the slot that the call would have had.
     pub wait: Duration,
+    /// Whether it was the room to wait that there was none of.
+    pub no_room: bool,
 }
 
 impl Denied {
@@ -77,6 +79,14 @@ impl Denied {
     fn until(slot: Instant, now: Instant) -> Self {
         Self {
             wait: slot.saturating_duration_since(now).max(GUARD),
+            no_room: false,
+        }
+    }
+
+    fn for_want_of_room(self) -> Self {
+        Self {
+            no_room: true,
+            ..self
         }
     }
 }
@@ -155,7 +165,7 @@ impl Limiter {
         };
         match timeout_at(latest, grant).await {
             Ok(Ok(grant)) => Ok(grant.accept()),
-            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight)),
+            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight).for_want_of_room()),
             Err(_late) => {
                 // Its own place must not count towards the wait.
                 drop(place);
@@ -300,7 +310,7 @@ impl Shared {
             latest,
         };
         let pushed = state.queue.push(caller, weight, waiter);
-        let pushed = pushed.map_err(|_full| denied)?;
+        let pushed = pushed.map_err(|_full| denied.for_want_of_room())?;
         let is_first = state.queue.len() == 1;
         drop(state);
         // Dropping the displaced waiter tells it; not under the lock, which it

@@ -72,8 +72,43 @@ pub enum Cause {
 impl Cause {
     /// Whether the same call may do better a moment later: AWS is in trouble,
     /// or cannot be reached, and nothing that was asked for is at fault.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
+    }
+}
+
+impl Cause {
+    /// What kind of failure it is, in one word: for telemetry.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "invalid_parameter",
+            Self::Quota => "quota",
+            Self::AccountQuota => "account_quota",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::AccessDenied => "access_denied",
+            Self::Credentials => "credentials",
+            Self::Malformed => "malformed",
+            Self::Rejected => "rejected",
+            Self::Deadline => "deadline",
+            Self::TokenReused { .. } => "token_reused",
+            Self::SessionExpiring { .. } => "session_expiring",
+        }
+    }
+
+    /// Whether something is wrong at AWS or with the gateway's place there, so
+    /// that its operator may want to know; the rest is the callers' business.
+    pub(crate) fn concerns_operators(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota
+                | Self::Throttled
+                | Self::Unavailable
+                | Self::AccessDenied
+                | Self::Credentials
+                | Self::Malformed
+                | Self::Rejected
+        )
     }
 }
 

@@ -16,16 +16,26 @@ use crate::region::Region;
 use crate::session::{
     Challenge, ChallengePreference, OutputConfig, Session, SessionId, SessionRequest,
 };
+use crate::telemetry::call;
+
+/// The header with which AWS's services pass traces on. Signatures leave it out.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// Makes sessions with Amazon Rekognition, one client a region.
 #[derive(Clone, Debug)]
 pub struct Rekognition {
     clients: Arc<[(Region, Client)]>,
+    /// Whether AWS is told the trace.
+    trace_header: bool,
 }
 
 impl Rekognition {
-    pub(super) fn new(clients: impl IntoIterator<Item = (Region, Client)>) -> Self {
+    pub(super) fn new(
+        clients: impl IntoIterator<Item = (Region, Client)>,
+        trace_header: bool,
+    ) -> Self {
         Self {
+            trace_header,
             clients: clients.into_iter().collect(),
         }
     }
@@ -36,6 +46,7 @@ impl Rekognition {
             return Err(Error::new(Cause::Rejected, None));
         };
         let settings = settings(&request.session).map_err(Error::unbuildable)?;
+        let header = self.trace_header.then(call::aws_trace_header).flatten();
         let sending = request.first_sent.sending(SystemTime::now());
         let answer = client
             .create_face_liveness_session()
@@ -48,6 +59,12 @@ impl Rekognition {
             )
             .set_settings(settings)
             .client_request_token(request.token.as_str())
+            .customize()
+            .mutate_request(move |request| {
+                if let Some(header) = &header {
+                    request.headers_mut().insert(TRACE_HEADER, header.clone());
+                }
+            })
             .send()
             .await
             .map_err(Error::from);

@@ -72,6 +72,24 @@ fn a_taken_port_is_told_with_the_address_and_the_flag() {
 }
 
 #[test]
+fn a_taken_admin_port_is_told_before_any_work_is_done_and_can_be_switched_off() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["--listen", "127.0.0.1:0", "--admin-listen", &address];
+    let (code, out, err) = run(&[&["serve", "--region", "us-east-1"][..], &free].concat());
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.contains(&address) && err.contains("--admin-listen off"),
+        "{err}"
+    );
+    assert!(!err.contains("configuration in force"), "{err}");
+    let wrong = ["--region", "us-east-1", "--admin-listen", "of"];
+    let (code, _, err) = run(&[&["check-config"][..], &wrong].concat());
+    assert_eq!(code, Some(64));
+    assert!(err.contains("--admin-listen: must be an address"), "{err}");
+}
+
+#[test]
 fn dev_makes_a_session_and_prints_where_everything_is() {
     let mut dev = start(&[
         "dev",

@@ -7,12 +7,15 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod collector;
+mod http;
 mod program;
 mod raw;
 mod redis_server;
 mod replica;
 mod support;
 
+mod admin;
 mod aws;
 mod bad_input;
 mod callers;
@@ -24,8 +27,10 @@ mod healthcheck;
 mod idempotency;
 mod limits;
 mod logging;
-mod mistakes;
+mod logs;
 mod lost_answers;
+mod metrics;
+mod mistakes;
 mod redis;
 mod redis_access;
 mod redis_cluster;
@@ -36,4 +41,5 @@ mod replicas;
 mod sessions;
 mod shutdown;
 mod signals;
+mod traces;
 mod validation;

@@ -9,6 +9,10 @@ pub(crate) fn gateway(args: &[&str]) -> Command {
         .args(args)
         .env_clear()
         .env("AWS_EC2_METADATA_DISABLED", "true");
+    let serves = matches!(args.first(), Some(&("serve" | "dev")));
+    if serves && !args.contains(&"--admin-listen") {
+        command.args(["--admin-listen", "127.0.0.1:0"]);
+    }
     command
 }
 

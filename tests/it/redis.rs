@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::redis_server::poll;
 use crate::redis_server::{PATIENCE, Server};
 
 const LIMIT: u32 = 24;

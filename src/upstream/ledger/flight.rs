@@ -8,6 +8,7 @@ use tower::{Service, ServiceExt as _};
 use super::book::{Call, Inquiry, Listed};
 use super::{Ledger, Outcome, Over};
 use crate::session::Session;
+use crate::telemetry::call;
 use crate::upstream::{Error, FirstSent, Request};
 
 /// Has `inner` make the session. Its earlier attempts, if there were any, go back
@@ -40,11 +41,12 @@ where
         answered: false,
         _listed: listed,
     };
-    Box::pin(async move {
+    // Whoever of its waiters drives it, it is told as the leader's.
+    Box::pin(call::carry(async move {
         let session = inner.oneshot(request).await?;
         underway.made(session.clone());
         Ok(session)
-    })
+    }))
 }
 
 /// Remembers what becomes of a call. One that ends without a session, or that

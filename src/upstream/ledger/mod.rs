@@ -31,6 +31,8 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Answer, Cause, Error, Intent, Request};
 use crate::session::{SESSION_LIFETIME, Session, Token};
+use crate::telemetry::call;
+use crate::telemetry::metrics::{self, Lookup};
 use book::{Book, Entry, Flight, Inquiry, Known};
 
 pub use fingerprint::Fingerprint;
@@ -87,8 +89,16 @@ impl LedgerLayer {
                 min_remaining: settings.min_remaining,
                 store,
                 now,
+                metrics: metrics::Ledger::default(),
             },
         }
+    }
+
+    /// Counts lookups.
+    #[must_use]
+    pub(crate) fn with_metrics(mut self, metrics: metrics::Ledger) -> Self {
+        self.ledger.metrics = metrics;
+        self
     }
 }
 
@@ -159,6 +169,7 @@ struct Ledger {
     min_remaining: Duration,
     store: Option<Arc<dyn Store>>,
     now: fn() -> SystemTime,
+    metrics: metrics::Ledger,
 }
 
 impl Ledger {
@@ -188,7 +199,9 @@ impl Ledger {
                     since,
                 )
             };
-            let flight = match self.book.open(inquiry, now, consult, call) {
+            let entry = self.book.open(inquiry, now, consult, call);
+            self.tell(&entry);
+            let flight = match entry {
                 Entry::Record(answer) => {
                     return answer.map(|session| Answer {
                         session,
@@ -226,6 +239,19 @@ impl Ledger {
         }
         if let Some(record) = store.get(&key).await {
             self.book.learn(key, record, (self.now)());
+        }
+    }
+
+    /// Tells what the book knew.
+    fn tell(&self, entry: &Entry) {
+        let (lookup, hit) = match entry {
+            Entry::Record(_) => (Lookup::Hit, Some("session")),
+            Entry::Flight(flight) if flight.leads => (Lookup::Miss, None),
+            Entry::Flight(_) => (Lookup::Joined, Some("call")),
+        };
+        self.metrics.looked_up(lookup);
+        if let Some(hit) = hit {
+            call::ledger_hit(hit);
         }
     }
 
