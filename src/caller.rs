@@ -105,6 +105,13 @@ impl Callers {
         }
     }
 
+    /// The callers with a rule of their own, by name.
+    pub(crate) fn listed(&self) -> Vec<Caller> {
+        let mut listed: Vec<_> = self.own.keys().cloned().collect();
+        listed.sort_unstable();
+        listed
+    }
+
     /// The rule for `caller`.
     #[must_use]
     pub fn rule(&self, caller: &Caller) -> Rule {

@@ -2,6 +2,7 @@
 //! runs until it is told to shut down.
 
 mod admission;
+mod operations;
 
 use std::any::Any;
 use std::io;
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{LayerExt as _, Routes};
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
@@ -26,11 +26,12 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
+use self::operations::Operations;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
+    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, MetricsLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
@@ -38,6 +39,7 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
+use crate::telemetry::metrics::{self, Metrics};
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -53,6 +55,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Gateway {
     config: Config,
     listener: TcpListener,
+    admin: Option<TcpListener>,
 }
 
 /// Why a gateway does not run.
@@ -66,6 +69,19 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The admin port cannot be had.
+    #[error(
+        "cannot listen on {address} for the admin port: {source}; choose another with --admin-listen, or switch it off with --admin-listen off"
+    )]
+    BindAdmin {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
     /// The workers cannot be started.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
@@ -81,15 +97,23 @@ pub enum Error {
 }
 
 impl Gateway {
-    /// Binds the port. Connections wait in the kernel until [`run`](Self::run).
+    /// Binds the ports. Connections wait in the kernel until [`run`](Self::run).
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// When a port cannot be had.
     pub fn bind(config: Config) -> Result<Self, Error> {
         let address = config.listen;
         let listener =
             TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { config, listener })
+        let bind_admin = |address| {
+            TcpListener::bind(address).map_err(|source| Error::BindAdmin { address, source })
+        };
+        let admin = config.admin_listen.address().map(bind_admin).transpose()?;
+        Ok(Self {
+            config,
+            listener,
+            admin,
+        })
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -98,6 +122,14 @@ impl Gateway {
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where the admin port is, if there is one.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
     /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
@@ -110,18 +142,25 @@ impl Gateway {
     /// # Errors
     /// When something cannot be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
-        let Self { config, listener } = self;
+        let Self {
+            config,
+            listener,
+            admin,
+        } = self;
         let settings = &config.server;
+        let operations = Operations::start(&config, admin)?;
+        let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
-        let health = Health::not_serving().await;
+        let health = Health::not_serving(operations.readiness.clone()).await;
         let admission = Arc::new(Admission::new(settings.max_in_flight));
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
         let callers = Arc::new(config.callers.clone());
-        let budget = Budget::start(&config, &callers)
+        let budget = Budget::start(&config, &callers, &metrics)
             .await
             .map_err(Error::Store)?;
+        operations.observe(budget.quotas);
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -131,7 +170,7 @@ impl Gateway {
         let stack = Stack {
             aws: aws.clone(),
             ledger: budget.ledger,
-            retry: retry::layer(regions.iter().cloned()),
+            retry: retry::layer(regions.iter().cloned(), metrics.upstream.clone()),
             quota: budget.quota,
             // What the SDK allows for the parts of an attempt.
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
@@ -143,6 +182,7 @@ impl Gateway {
                 admission: Arc::clone(&admission),
             },
             health: health.clone(),
+            metrics,
             drain: drain.clone(),
         };
         let services = (0..settings.worker_count())
@@ -160,7 +200,7 @@ impl Gateway {
             () = ready => {}
         }
 
-        health.set(ServingStatus::NotServing).await;
+        health.drain().await;
         tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
         tokio::time::sleep(settings.drain_delay).await;
         admission.drain();
@@ -172,6 +212,7 @@ impl Gateway {
                 tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
             }
         }
+        operations.end().await;
         Ok(drained)
     }
 }
@@ -187,6 +228,7 @@ struct Stack {
     regions: Vec<Region>,
     guards: Guards,
     health: Health,
+    metrics: Metrics,
     drain: CancellationToken,
 }
 
@@ -203,6 +245,10 @@ impl Stack {
             .layer(PropagateRequestIdLayer::x_request_id())
             // Turns away what is not gRPC.
             .layer(GrpcOnlyLayer)
+            // Lets the layers further in have bodies of their own kind.
+            .map_response(|answer: Response<_>| answer.map(Body::new))
+            // Counts and times every call.
+            .layer(MetricsLayer::new(self.metrics.rpc.clone()))
             // Completes the refusals that tonic makes itself.
             .layer(FramingLayer)
             .service(self.routes()?);
@@ -214,6 +260,7 @@ impl Stack {
             self.ledger.clone(),
             self.retry.clone(),
             self.quota.clone(),
+            self.metrics.upstream.clone(),
             self.attempt_timeout,
             self.aws.rekognition(),
         );

@@ -18,9 +18,11 @@
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
-//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
+//! | [`telemetry`], [`admin`] | logs, traces and metrics; the admin port |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
+mod admin;
 pub mod args;
 pub mod caller;
 mod causes;
@@ -31,6 +33,7 @@ mod health;
 pub mod healthcheck;
 mod inbound;
 pub mod quota;
+mod readiness;
 pub mod redis;
 pub mod refusal;
 pub mod region;

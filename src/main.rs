@@ -69,9 +69,14 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
+    let admin = match gateway.admin_addr() {
+        Ok(Some(admin)) => format!("http://{admin}/"),
+        _ => "off".to_owned(),
+    };
     tracing::info!(
         version = VERSION,
         address,
+        admin,
         "configuration in force:\n{effective}"
     );
     if trusts_anything {

@@ -5,6 +5,8 @@
 //! trailer `grpc-retry-pushback-ms` (gRFC A6) with the same delay; any other
 //! carries a push-back of -1, "do not retry".
 
+mod remedy;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::upstream;
+
+pub(crate) use remedy::{known, reasons, remedy};
 
 /// `ErrorInfo.domain` of what the gateway decides.
 pub const GATEWAY_DOMAIN: &str = "faceliveness.v1";

@@ -11,8 +11,8 @@ use url::Url;
 
 use super::layers::Layers;
 use super::{
-    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
-    Variables,
+    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Shown,
+    Trust, Variables,
 };
 use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
@@ -123,6 +123,7 @@ impl<'a> Check<'a> {
         self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
             listen: settings.listen,
+            admin_listen: settings.admin_listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
@@ -138,6 +139,7 @@ impl<'a> Check<'a> {
                 debug: settings.debug,
             },
             otlp,
+            shown: Shown::default(),
         })
     }
 

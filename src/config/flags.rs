@@ -21,6 +21,12 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
 
+    /// Address of the admin port (metrics, readiness, status), or off
+    /// [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<String>,
+
     /// AWS region to create sessions in; the default one if the file lists several
     /// [default: as AWS's SDKs find it]
     #[arg(long)]

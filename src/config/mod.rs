@@ -29,9 +29,9 @@ use crate::upstream::ledger;
 pub use check::CaBundle;
 pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
-pub use report::Effective;
+pub use report::{Effective, Shown};
+pub use settings::{AdminListen, InvalidAdminListen, LogFormat, ServerSettings};
 pub(crate) use settings::{DEFAULT_PORT, Settings};
-pub use settings::{LogFormat, ServerSettings};
 
 /// The environment, as one snapshot.
 pub type Variables = BTreeMap<String, String>;
@@ -41,6 +41,8 @@ pub type Variables = BTreeMap<String, String>;
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Where the admin port is.
+    pub admin_listen: AdminListen,
     /// The regions served. Never empty; the first is the default.
     pub regions: Vec<RegionConfig>,
     /// How AWS is called.
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Where traces, metrics and logs are sent.
     pub otlp: otlp::Settings,
+    /// The whole as it is shown to people.
+    pub shown: Shown,
 }
 
 /// A region to serve.
@@ -200,6 +204,14 @@ pub fn listen_address(variables: &Variables) -> SocketAddr {
     layers.settings(&mut mistakes).0.listen
 }
 
+/// What these flags and the defaults make, as it is shown to people.
+pub(crate) fn shown(flags: &Flags) -> Shown {
+    let mut mistakes = Vec::new();
+    let layers = layers::Layers::read(flags, &Variables::new(), &mut mistakes);
+    let (settings, layers) = layers.settings(&mut mistakes);
+    Effective::new(settings, layers, None).shown()
+}
+
 /// Reads and checks the whole configuration. `earlier` are mistakes that were
 /// found before, in the command line itself.
 ///
@@ -223,12 +235,14 @@ pub async fn load(
         variables,
     );
     match config {
-        Some(config) if mistakes.is_empty() => {
+        Some(mut config) if mistakes.is_empty() => {
             let mut shown = settings;
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }
-            Ok((config, Effective::new(shown, layers, found_region)))
+            let effective = Effective::new(shown, layers, found_region);
+            config.shown = effective.shown();
+            Ok((config, effective))
         }
         _ => Err(mistakes.into()),
     }

@@ -2,6 +2,9 @@
 //! the source of each value beside it.
 
 use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 
 use super::Settings;
 use super::layers::{Layers, Source, settable_keys, variable};
@@ -18,12 +21,42 @@ pub struct Effective {
     found_region: Option<Region>,
 }
 
+/// The configuration in force, for people. It holds no secret.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// As TOML, with the source of each value.
+    pub text: Arc<str>,
+    /// A short name of the values.
+    pub digest: Arc<str>,
+}
+
 impl Effective {
     pub(super) fn new(settings: Settings, layers: Layers, found_region: Option<Region>) -> Self {
         Self {
             settings,
             layers,
             found_region,
+        }
+    }
+
+    /// A name of the values, whatever their sources: replicas with the same one
+    /// are configured alike, but for secrets.
+    fn digest(&self) -> String {
+        let values = toml::to_string(&self.settings).unwrap_or_default();
+        let found = self.found_region.as_ref().map_or("", Region::as_str);
+        let digest = Sha256::digest(format!("{found}\n{values}"));
+        digest
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// What there is to show to people.
+    pub(super) fn shown(&self) -> Shown {
+        Shown {
+            text: self.to_string().into(),
+            digest: self.digest().into(),
         }
     }
 
@@ -92,6 +125,10 @@ impl fmt::Display for Effective {
         for region in &self.settings.regions {
             writeln!(f, "\n[[regions]]  # {}", self.source("regions"))?;
             f.write_str(&toml::to_string(region).map_err(|_| fmt::Error)?)?;
+        }
+        for caller in &self.settings.callers {
+            writeln!(f, "\n[[callers]]  # {}", self.source("callers"))?;
+            f.write_str(&toml::to_string(caller).map_err(|_| fmt::Error)?)?;
         }
         Ok(())
     }

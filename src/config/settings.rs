@@ -4,9 +4,11 @@
 //! (`server.drain_delay` by `FACE_LIVENESS_SERVER_DRAIN_DELAY`), the top-level
 //! ones by a flag as well (see [`Flags`](super::Flags)).
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,12 @@ pub(crate) const MEMORY_STORE: &str = "memory";
 
 /// The port that gRPC examples use by convention.
 pub(crate) const DEFAULT_PORT: u16 = 50051;
+
+/// The port by which Prometheus exporters of OpenTelemetry go.
+const DEFAULT_ADMIN_PORT: u16 = 9464;
+
+/// The word that switches something off.
+const OFF: &str = "off";
 
 /// The SDK's own default: three TCP connect attempts' worth of lost packets.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
@@ -30,6 +38,7 @@ const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: AdminListen,
     pub(crate) region: Option<String>,
     pub(crate) allow_unlisted_region: bool,
     pub(crate) profile: Option<String>,
@@ -56,6 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+            admin_listen: AdminListen::default(),
             region: None,
             allow_unlisted_region: false,
             profile: None,
@@ -75,6 +85,73 @@ impl Default for Settings {
             regions: Vec::new(),
             callers: Vec::new(),
         }
+    }
+}
+
+/// Where the admin port is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+/// A text that says not where the admin port is.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("must be an address and a port such as 127.0.0.1:9464, or off")]
+pub struct InvalidAdminListen;
+
+impl AdminListen {
+    /// The address, if there is one.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl Default for AdminListen {
+    /// On loopback: whoever reaches the port may read all that it tells.
+    fn default() -> Self {
+        Self::At(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT)))
+    }
+}
+
+impl FromStr for AdminListen {
+    type Err = InvalidAdminListen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAdminListen> {
+        match text {
+            OFF => Ok(Self::Off),
+            text => text.parse().map(Self::At).map_err(|_| InvalidAdminListen),
+        }
+    }
+}
+
+impl TryFrom<String> for AdminListen {
+    type Error = InvalidAdminListen;
+
+    fn try_from(text: String) -> Result<Self, InvalidAdminListen> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str(OFF),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<AdminListen> for String {
+    fn from(listen: AdminListen) -> Self {
+        listen.to_string()
     }
 }
 
@@ -106,8 +183,11 @@ pub(crate) struct RegionSettings {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CallerSettings {
     pub(crate) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) burst: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight: Option<u32>,
 }
 

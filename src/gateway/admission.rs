@@ -12,6 +12,7 @@ use crate::config::{Config, RegionConfig, SharedStore};
 use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
 use crate::redis::{self, Connection, Records, SharedQuota, State};
 use crate::region::Region;
+use crate::telemetry::metrics::{self, Metrics, RegionQuota};
 use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
 
 /// Stretches the spans that replicas share: besides the network, clocks are
@@ -25,6 +26,8 @@ pub(super) struct Budget {
     pub(super) ledger: LedgerLayer,
     /// Of each region's store, if it is shared.
     pub(super) states: Vec<(Region, watch::Receiver<State>)>,
+    /// Of each region that has limits, for the metrics.
+    pub(super) quotas: Vec<RegionQuota>,
 }
 
 impl Budget {
@@ -33,6 +36,7 @@ impl Budget {
     pub(super) async fn start(
         config: &Config,
         callers: &Arc<Callers>,
+        metrics: &Metrics,
     ) -> Result<Self, redis::Error> {
         let shared = match &config.quota.shared {
             None => None,
@@ -47,18 +51,23 @@ impl Budget {
             );
         }
         let mut states = Vec::new();
-        let mut limiters = Vec::new();
+        let mut quotas = Vec::new();
         for entry in config
             .regions
             .iter()
             .filter(|entry| !Bounds::from(entry.limits).is_off())
         {
+            let mut shown = None;
             let source = match &shared {
                 None => Source::Memory(Windows::new(entry.limits)),
                 Some((store, connection)) => {
                     let windows = shared_windows(entry, store, connection.clone());
                     windows.look().await;
                     states.push((entry.region.clone(), windows.states()));
+                    shown = Some(metrics::Store {
+                        state: windows.states(),
+                        share: store.share,
+                    });
                     Source::Shared(Arc::new(SharedQuota::new(
                         windows,
                         entry.limits,
@@ -67,8 +76,17 @@ impl Budget {
                 }
             };
             let limiter = Limiter::start(entry.region.clone(), source, config.quota.queue);
-            limiters.push((entry.region.clone(), limiter));
+            quotas.push(RegionQuota {
+                region: entry.region.clone(),
+                limiter,
+                limits: entry.limits,
+                queue: config.quota.queue,
+                store: shown,
+            });
         }
+        let limiters = quotas
+            .iter()
+            .map(|quota| (quota.region.clone(), quota.limiter.clone()));
         let records = shared.map(|(store, connection)| {
             Arc::new(Records::new(connection, &store.key_prefix)) as Arc<dyn ledger::Store>
         });
@@ -77,9 +95,11 @@ impl Budget {
             quota: QuotaLayer::new(
                 limiters,
                 Arc::new(move |caller| callers.rule(caller).weight),
-            ),
-            ledger: LedgerLayer::new(config.ledger, records),
+            )
+            .with_metrics(metrics.quota.clone()),
+            ledger: LedgerLayer::new(config.ledger, records).with_metrics(metrics.ledger.clone()),
             states,
+            quotas,
         })
     }
 }

@@ -10,6 +10,7 @@ mod deadline;
 mod drain;
 mod framing;
 mod identity;
+mod metrics;
 mod protocol;
 mod request_id;
 
@@ -25,6 +26,7 @@ pub(crate) use drain::EndOnDrainLayer;
 pub(crate) use framing::FramingLayer;
 pub use identity::Identity;
 pub(crate) use identity::{IdentityLayer, caller};
+pub(crate) use metrics::MetricsLayer;
 pub(crate) use protocol::GrpcOnlyLayer;
 pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
 

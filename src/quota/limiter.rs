@@ -63,6 +63,8 @@ pub enum Outcome {
 pub struct Denied {
     /// The time until the slot that the call would have had.
     pub wait: Duration,
+    /// Whether it was the room to wait that there was none of.
+    pub no_room: bool,
 }
 
 /// How a limiter is doing.
@@ -139,7 +141,7 @@ impl Limiter {
         };
         match timeout_at(latest, grant).await {
             Ok(Ok(grant)) => Ok(grant.accept()),
-            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight)),
+            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight).for_want_of_room()),
             Err(_late) => {
                 // Its own place must not count towards the wait.
                 drop(place);
@@ -160,6 +162,15 @@ impl Limiter {
             factor: state.adaptive.factor(now),
             pause: pause.map_or(Duration::ZERO, |until| until - now),
             usual: state.usual.get(),
+        }
+    }
+}
+
+impl Denied {
+    fn for_want_of_room(self) -> Self {
+        Self {
+            no_room: true,
+            ..self
         }
     }
 }
@@ -252,13 +263,16 @@ impl Shared {
         }
         let latest = state.latest_slot(now, deadline);
         let (mut state, slot) = self.foretell(state, now, caller, weight);
-        let denied = Denied { wait: slot - now };
+        let denied = Denied {
+            wait: slot - now,
+            no_room: false,
+        };
         if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
         let (waiter, grant) = oneshot::channel();
         let pushed = state.queue.push(caller, weight, waiter);
-        let pushed = pushed.map_err(|_full| denied)?;
+        let pushed = pushed.map_err(|_full| denied.for_want_of_room())?;
         let is_first = state.queue.len() == 1;
         drop(state);
         // Dropping the displaced waiter tells it; not under the lock, which it
@@ -307,7 +321,10 @@ impl Shared {
         let state = self.lock();
         let now = Instant::now();
         let slot = self.foretell(state, now, caller, weight).1;
-        Denied { wait: slot - now }
+        Denied {
+            wait: slot - now,
+            no_room: false,
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub enum Cause {
 impl Cause {
     /// Whether the same call may do better a moment later: AWS is in trouble,
     /// or cannot be reached, and nothing that was asked for is at fault.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
     }
 }

@@ -6,6 +6,7 @@ mod connector;
 mod credentials;
 mod error;
 pub mod ledger;
+mod metered;
 mod quota;
 mod rekognition;
 pub mod retry;
@@ -20,6 +21,8 @@ use tower::{Service, ServiceBuilder};
 
 use crate::caller::Caller;
 use crate::session::{Session, SessionRequest, Token};
+use crate::telemetry::metrics;
+use metered::MeteredLayer;
 
 pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
@@ -79,10 +82,11 @@ pub struct Answer {
 
 /// The stack over `aws`, outermost first. What all workers must share is in the
 /// layers: clone them.
-pub fn stack(
+pub(crate) fn stack(
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
     quota: QuotaLayer,
+    metrics: metrics::Upstream,
     attempt_timeout: Duration,
     aws: Rekognition,
 ) -> impl Service<Intent, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static
@@ -94,6 +98,8 @@ pub fn stack(
         .layer(retry)
         // Lets each attempt wait its turn, so that all stay within the quota.
         .layer(quota)
+        // Counts and times each attempt.
+        .layer(MeteredLayer::new(metrics))
         // Bounds each attempt.
         .layer(AttemptLayer::new(attempt_timeout))
         .service(aws)

@@ -14,9 +14,10 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
 use crate::caller::Caller;
-use crate::quota::{Denied, Limiter, Outcome};
+use crate::quota::{Denied, Limiter, Outcome, Permit};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::metrics;
 
 /// How many permits a caller's turn has.
 pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
@@ -26,6 +27,7 @@ pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
 pub struct QuotaLayer {
     limiters: Arc<HashMap<Region, Limiter>>,
     weights: Weights,
+    metrics: metrics::Quota,
 }
 
 impl QuotaLayer {
@@ -35,6 +37,31 @@ impl QuotaLayer {
         Self {
             limiters: Arc::new(limiters.into_iter().collect()),
             weights,
+            metrics: metrics::Quota::default(),
+        }
+    }
+
+    /// Counts permits and times waits.
+    #[must_use]
+    pub(crate) fn with_metrics(self, metrics: metrics::Quota) -> Self {
+        Self { metrics, ..self }
+    }
+
+    async fn permit(&self, limiter: &Limiter, request: &Request) -> Result<Permit, Denied> {
+        let Request {
+            caller, deadline, ..
+        } = request;
+        let wait = self.metrics.wait(&request.session.region);
+        let weight = (self.weights)(caller);
+        match limiter.permit(caller, weight, *deadline).await {
+            Ok(permit) => {
+                wait.granted(caller);
+                Ok(permit)
+            }
+            Err(denied) => {
+                wait.denied(denied.no_room);
+                Err(denied)
+            }
         }
     }
 }
@@ -68,9 +95,7 @@ where
         let Some(limiter) = layer.limiters.get(&request.session.region) else {
             return inner.oneshot(request).await;
         };
-        let weight = (layer.weights)(&request.caller);
-        let permit = limiter.permit(&request.caller, weight, request.deadline);
-        let permit = permit.await?;
+        let permit = layer.permit(limiter, &request).await?;
         let made = inner.oneshot(request).await;
         permit.report(outcome(&made));
         made

@@ -166,7 +166,8 @@ class Gateway(Program):
 
     def __init__(self, binary, directory, *flags, env, ready=True):
         self.binary = binary
-        command = [binary, "serve", "--listen", "127.0.0.1:0", "--log-format", "json", *flags]
+        addresses = ("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+        command = [binary, "serve", *addresses, "--log-format", "json", *flags]
         # Nobody here must take notice of a shutdown first, unless a test says so.
         env = {"FACE_LIVENESS_SERVER_DRAIN_DELAY": "0s"} | env
         super().__init__(command, directory, env)

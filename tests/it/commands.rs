@@ -121,6 +121,8 @@ fn a_taken_port_is_told_with_the_address_and_the_flag() {
         "dev",
         "--listen",
         "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
         "--emulator-listen",
         &address,
     ]);
@@ -132,12 +134,37 @@ fn a_taken_port_is_told_with_the_address_and_the_flag() {
 }
 
 #[test]
+fn a_taken_admin_port_is_told_before_any_work_is_done_and_can_be_switched_off() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["--listen", "127.0.0.1:0", "--admin-listen", &address];
+    let (code, out, err) = run(&[&["serve", "--region", "us-east-1"][..], &free].concat());
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.contains(&address) && err.contains("--admin-listen off"),
+        "{err}"
+    );
+    assert!(!err.contains("configuration in force"), "{err}");
+    let (code, _, err) = run(&[
+        "check-config",
+        "--region",
+        "us-east-1",
+        "--admin-listen",
+        "of",
+    ]);
+    assert_eq!(code, Some(64));
+    assert!(err.contains("--admin-listen: must be an address"), "{err}");
+}
+
+#[test]
 fn serve_prints_version_address_and_configuration_and_warns_of_unverified_tls() {
     let mut served = start(&[
         "serve",
         "--region",
         "us-east-1",
         "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
         "127.0.0.1:0",
         "--no-sign-request",
         "--no-verify-ssl",
@@ -152,6 +179,7 @@ fn serve_prints_version_address_and_configuration_and_warns_of_unverified_tls() 
     for expected in [
         env!("CARGO_PKG_VERSION"),
         "127.0.0.1:",
+        "\"admin\":\"http://127.0.0.1:",
         "max_in_flight",
         "no_verify_ssl is on: ANYONE",
     ] {
@@ -171,6 +199,8 @@ fn dev_makes_a_session_and_prints_where_everything_is() {
         "dev",
         "--listen",
         "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
         "--emulator-listen",
         "127.0.0.1:0",
     ]);
@@ -184,6 +214,7 @@ fn dev_makes_a_session_and_prints_where_everything_is() {
     let id = session.split_whitespace().next().unwrap();
     assert_eq!(id.len(), 36, "{session}");
     for line in [
+        "admin     http://127.0.0.1:",
         "grpcurl -plaintext 127.0.0.1:",
         "boto3.client(\"rekognition\"",
         "_emulator/journal",
@@ -231,6 +262,8 @@ fn healthcheck_tells_a_gateway_that_does_not_serve_yet() {
         "us-east-1",
         "--listen",
         "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
         "--profile",
         "none",
     ]);
@@ -261,6 +294,8 @@ fn a_signal_ends_in_good_order() {
         "dev",
         "--listen",
         "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
         "--emulator-listen",
         "127.0.0.1:0",
     ]);
@@ -289,6 +324,8 @@ fn a_second_signal_ends_at_once() {
         "--region",
         "us-east-1",
         "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
         "127.0.0.1:0",
         "--no-sign-request",
     ]);
@@ -323,6 +360,8 @@ fn an_explicit_profile_wins_over_the_variables_of_another_account() {
         "--region",
         "us-east-1",
         "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
         "127.0.0.1:0",
         "--profile",
         "none",
@@ -371,6 +410,8 @@ fn the_log_tells_why_aws_refused_and_keeps_secrets_to_itself() {
             "--region",
             "us-east-1",
             "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
             "127.0.0.1:0",
             "--debug",
             "--endpoint-url",

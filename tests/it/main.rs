@@ -7,10 +7,12 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod http;
 mod raw;
 mod redis_server;
 mod support;
 
+mod admin;
 mod aws;
 mod bad_input;
 mod callers;
@@ -20,6 +22,7 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod metrics;
 mod redis;
 mod reflection;
 mod refusals;

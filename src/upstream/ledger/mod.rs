@@ -25,6 +25,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Answer, Cause, Error, Intent, Request};
 use crate::session::{SESSION_LIFETIME, Session, Token};
+use crate::telemetry::metrics::{self, Lookup};
 use book::{Book, Call, Entry, Flight, Listed};
 
 pub use fingerprint::Fingerprint;
@@ -81,8 +82,16 @@ impl LedgerLayer {
                 min_remaining: settings.min_remaining,
                 store,
                 now,
+                metrics: metrics::Ledger::default(),
             },
         }
+    }
+
+    /// Counts lookups.
+    #[must_use]
+    pub(crate) fn with_metrics(mut self, metrics: metrics::Ledger) -> Self {
+        self.ledger.metrics = metrics;
+        self
     }
 }
 
@@ -153,6 +162,7 @@ struct Ledger {
     min_remaining: Duration,
     store: Option<Arc<dyn Store>>,
     now: fn() -> SystemTime,
+    metrics: metrics::Ledger,
 }
 
 impl Ledger {
@@ -171,6 +181,12 @@ impl Ledger {
             let entry = self
                 .book
                 .open(key, fingerprint, request.deadline, (self.now)(), call);
+            let lookup = match &entry {
+                Entry::Record(_) => Lookup::Hit,
+                Entry::Flight(flight) if flight.leads => Lookup::Miss,
+                Entry::Flight(_) => Lookup::Joined,
+            };
+            self.metrics.looked_up(lookup);
             let flight = match entry {
                 Entry::Record(record) => return self.replay(record, fingerprint),
                 Entry::Flight(flight) => flight,
