@@ -18,6 +18,7 @@ mod bad_input;
 mod callers;
 mod commands;
 mod configuration;
+mod dashboards;
 mod deadlines;
 mod health;
 mod idempotency;
