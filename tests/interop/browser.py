@@ -14,31 +14,38 @@ from programs import eventually
 # charts are drawn with. No colour of the page is translucent, and no background is an image.
 CONTRASTS = """
 const parsed = (color) => color.match(/[\\d.]+/g).map(Number);
-const channel = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-const luminance = ([red, green, blue]) =>
-  0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue);
+const linear = (part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+const luminance = (color) => {
+  const [red, green, blue] = color.map((channel) => linear(channel / 255));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
 const behind = (node) => {
   const color = parsed(getComputedStyle(node).backgroundColor);
-  if (color.length === 4 && color[3] === 0) {
-    return node.parentElement ? behind(node.parentElement) : [255, 255, 255];
-  }
-  return color;
+  if (color.length < 4 || color[3] > 0) return color;
+  return node.parentElement ? behind(node.parentElement) : [255, 255, 255];
 };
-const ratio = (one, other) => {
-  const [low, high] = [luminance(one), luminance(other)].sort((a, b) => a - b);
-  return (high + 0.05) / (low + 0.05);
+const contrast = (color, background) => {
+  const [one, other] = [parsed(color), background].map(luminance);
+  return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
 };
 const found = [];
 const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (texts.nextNode()) {
-  const node = texts.currentNode.parentElement;
-  if (!texts.currentNode.data.trim() || !node.checkVisibility()) continue;
-  found.push(["text", texts.currentNode.data, ratio(parsed(getComputedStyle(node).color), behind(node))]);
+  const [words, node] = [texts.currentNode.data.trim(), texts.currentNode.parentElement];
+  if (!words || !node.checkVisibility()) continue;
+  found.push(["text", words, contrast(getComputedStyle(node).color, behind(node))]);
 }
-for (const node of document.querySelectorAll(".bar, .trace, .limit, .used, .trouble, .share > div")) {
-  const style = getComputedStyle(node);
-  const color = node.matches("rect") ? style.fill : node.matches("div") ? style.backgroundColor : style.stroke;
-  found.push(["graphic", node.getAttribute("class") ?? "share", ratio(parsed(color), behind(node.parentElement))]);
+const drawn = {
+  ".bar, .trouble": "fill",
+  ".trace, .limit, .used": "stroke",
+  ".part": "backgroundColor",
+};
+for (const [selector, property] of Object.entries(drawn)) {
+  for (const node of document.querySelectorAll(selector)) {
+    const color = getComputedStyle(node)[property];
+    const background = behind(node.closest(".card"));
+    found.push(["graphic", node.getAttribute("class"), contrast(color, background)]);
+  }
 }
 return found;
 """

@@ -75,33 +75,35 @@ def metrics(gateway):
 
 def total(metrics, name, *labels):
     """The sum of the series of this name with these labels."""
-    wanted = [series for series in metrics if re.split("[{]", series)[0] == name]
+    wanted = [series for series in metrics if series.partition("{")[0] == name]
     return sum(metrics[series] for series in wanted if all(label in series for label in labels))
 
 
 def by(metrics, name, label, *labels):
     """As `total`, apart by a label; what is zero is left out."""
-    names = {name for series in metrics for name in re.findall(f'\\b{label}="([^"]*)"', series)}
-    sums = {value: total(metrics, name, f'{label}="{value}"', *labels) for value in names}
+    values = {value for series in metrics for value in re.findall(f'\\b{label}="([^"]*)"', series)}
+    sums = {value: total(metrics, name, f'{label}="{value}"', *labels) for value in values}
     return {value: count for value, count in sums.items() if count}
 
 
 def number(text):
-    return float(re.match(r"[\d,.]+", text)[0].replace(",", ""))
+    """The first number; None if nothing is known yet."""
+    found = re.search(r"[\d,.]*\d", text)
+    return found and float(found[0].replace(",", ""))
+
+
+def column(browser, names, figures):
+    """Figures by their names, which stand in the same order."""
+    return dict(zip(browser.texts(names), map(number, browser.texts(figures)), strict=True))
 
 
 def shown(browser):
     """The page's figures by what they are."""
-    tiles = browser.texts("#tiles > li")
-    figures = {title: number(figure) for title, figure in (tile.split("\n\n") for tile in tiles)}
-    reasons = browser.texts("#reasons tbody tr")
-    figures["reasons"] = {row.split()[0]: number(row.split()[-1]) for row in reasons}
-    figures["callers"] = {
-        row.split("\t")[0]: row.split("\t")[-1].split()[0] for row in browser.texts("#callers tbody tr")
-    }
-    for region in browser.elements("#regions > section"):
-        name = region.find_element("tag name", "h2").text.split()[0]
-        figures[name] = errors(region.text)
+    figures = column(browser, "#tiles h3", "#tiles .figure")
+    figures["reasons"] = column(browser, "#reasons tbody th", "#reasons td:last-child")
+    figures["callers"] = column(browser, "#callers tbody th", "#callers td:last-child")
+    for region in browser.texts("#regions > section"):
+        figures[region.split()[0]] = errors(region)
     return figures
 
 
@@ -122,13 +124,13 @@ def expected(metrics):
         "Sessions made": total(metrics, "face_liveness_sessions_total"),
         "Repeats recognised": total(metrics, "face_liveness_ledger_lookups_total", '="hit"'),
         "reasons": refusals,
-        "callers": {"all others": "100"} if total(metrics, permits) else {},
+        "callers": {"all others": 100} if total(metrics, permits) else {},
     }
     for region in ("us-east-1", "eu-west-1"):
         here = f'region="{region}"'
         made = total(metrics, attempts, here, 'outcome="made"')
-        all = total(metrics, attempts, here)
-        figures[region] = (all - made, all)
+        attempted = total(metrics, attempts, here)
+        figures[region] = (attempted - made, attempted)
     return figures
 
 
