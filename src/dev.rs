@@ -26,6 +26,7 @@ use crate::config::{
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
@@ -124,6 +125,15 @@ impl Dev {
         })
     }
 
+    /// Lets the admin port change the level of the log.
+    #[must_use]
+    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+        Self {
+            gateway: self.gateway.with_log_level(handle),
+            ..self
+        }
+    }
+
     /// Serves until `shutdown` completes. Writes to `out` where everything is,
     /// and what to paste.
     ///
@@ -210,6 +220,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         identity: Identity::Believed,
         callers: Callers::default(),
         log: log(flags),
+        telemetry: settings.telemetry,
         otlp: otlp::Settings::default(),
         shown,
     })

@@ -30,8 +30,9 @@ use self::operations::Operations;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
-    Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, MetricsLayer, drop_unfit_request_id,
+    AccessLog, Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer,
+    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, Methods, MetricsLayer,
+    TraceLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
@@ -39,7 +40,10 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
+use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{self, Metrics};
+use crate::telemetry::otlp;
+use crate::telemetry::traces::Traces;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -50,12 +54,16 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// packet, and one that is being read holds a slot.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a shutdown waits for the collector to take what was not sent yet.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A gateway that has its port and has not begun to work.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
     listener: TcpListener,
     admin: Option<TcpListener>,
+    log_level: Option<LevelHandle>,
 }
 
 /// Why a gateway does not run.
@@ -91,6 +99,9 @@ pub enum Error {
     /// The store for the quota cannot be set up.
     #[error("cannot set up the quota store: {0}")]
     Store(#[source] redis::Error),
+    /// Telemetry cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] otlp::Error),
     /// A descriptor for reflection is broken.
     #[error("cannot set up reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -113,7 +124,17 @@ impl Gateway {
             config,
             listener,
             admin,
+            log_level: None,
         })
+    }
+
+    /// Lets the admin port change the level of the log.
+    #[must_use]
+    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+        Self {
+            log_level: Some(handle),
+            ..self
+        }
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -146,9 +167,12 @@ impl Gateway {
             config,
             listener,
             admin,
+            log_level,
         } = self;
         let settings = &config.server;
-        let operations = Operations::start(&config, admin)?;
+        let traces = Traces::start(&config.otlp)?;
+        let access_log = Arc::new(AccessLog::new(&config.telemetry));
+        let operations = Operations::start(&config, admin, log_level)?;
         let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
         let health = Health::not_serving(operations.readiness.clone()).await;
@@ -168,6 +192,8 @@ impl Gateway {
             .map(|entry| entry.region.clone())
             .collect();
         let stack = Stack {
+            traces: traces.clone(),
+            access_log: Arc::clone(&access_log),
             aws: aws.clone(),
             ledger: budget.ledger,
             retry: retry::layer(regions.iter().cloned(), metrics.upstream.clone()),
@@ -198,6 +224,7 @@ impl Gateway {
         tokio::select! {
             () = shutdown => {}
             () = ready => {}
+            () = access_log.settle_regularly() => {}
         }
 
         health.drain().await;
@@ -212,6 +239,8 @@ impl Gateway {
                 tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
             }
         }
+        access_log.settle();
+        traces.shut_down(FLUSH_TIMEOUT).await;
         operations.end().await;
         Ok(drained)
     }
@@ -220,6 +249,8 @@ impl Gateway {
 /// What the services of all workers are made from.
 #[derive(Debug)]
 struct Stack {
+    traces: Traces,
+    access_log: Arc<AccessLog>,
     aws: Aws,
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
@@ -236,6 +267,8 @@ impl Stack {
     /// The service of one worker: what every incoming RPC crosses, outermost
     /// first.
     fn service(&self) -> Result<impl HttpService, tonic_reflection::server::Error> {
+        let (routes, methods) = self.routes()?;
+        let trace = TraceLayer::new(self.traces.clone(), methods, Arc::clone(&self.access_log));
         let service = ServiceBuilder::new()
             // Names every call: keeps the caller's id if it is one…
             .map_request(drop_unfit_request_id)
@@ -245,17 +278,19 @@ impl Stack {
             .layer(PropagateRequestIdLayer::x_request_id())
             // Turns away what is not gRPC.
             .layer(GrpcOnlyLayer)
+            // Traces the call, and writes its line of the access log when it ends.
+            .layer(trace)
             // Lets the layers further in have bodies of their own kind.
             .map_response(|answer: Response<_>| answer.map(Body::new))
-            // Counts and times every call.
+            // Counts and times the call, and its refusal.
             .layer(MetricsLayer::new(self.metrics.rpc.clone()))
             // Completes the refusals that tonic makes itself.
             .layer(FramingLayer)
-            .service(self.routes()?);
+            .service(routes);
         Ok(service)
     }
 
-    fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+    fn routes(&self) -> Result<(Routes, Methods), tonic_reflection::server::Error> {
         let upstream = upstream::stack(
             self.ledger.clone(),
             self.retry.clone(),
@@ -268,13 +303,11 @@ impl Stack {
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
-        Services::new()
-            .add(sessions, FILE_DESCRIPTOR_SET)
-            .add(
-                until_drain.named_layer(health),
-                tonic_health::pb::FILE_DESCRIPTOR_SET,
-            )
-            .with_reflection(&until_drain)
+        let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
+            until_drain.named_layer(health),
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+        );
+        services.with_reflection(&until_drain)
     }
 }
 

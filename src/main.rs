@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use face_liveness_gateway::args::{Args, Command};
 use face_liveness_gateway::config::{
-    self, Config, Effective, Flags, Mistake, Mistakes, Trust, Variables,
+    self, Config, Effective, Flags, LogConfig, Mistake, Mistakes, Trust, Variables,
 };
 use face_liveness_gateway::dev::{self, Dev};
-use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::gateway::{FLUSH_TIMEOUT, Gateway};
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
-use face_liveness_gateway::telemetry::logs;
+use face_liveness_gateway::telemetry::logs::Log;
+use face_liveness_gateway::telemetry::otlp;
 use face_liveness_gateway::{VERSION, healthcheck};
 use tokio::runtime::Runtime;
 
@@ -58,11 +59,14 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(mistakes) => return fail(USAGE, &mistakes),
     };
-    logs::start(config.log);
+    let log = match start_log(runtime, config.log, &config.otlp) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &error),
+    };
     raise_open_files();
     let trusts_anything = matches!(config.aws.trust, Trust::Anything);
     let gateway = match Gateway::bind(config) {
-        Ok(gateway) => gateway,
+        Ok(gateway) => gateway.with_log_level(log.level()),
         Err(error) => return fail(FAILURE, &error),
     };
     let address = gateway
@@ -84,7 +88,21 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
             "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call"
         );
     }
-    ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
+    let run = runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown)));
+    if !matches!(run, Ended::AtOnce(_)) {
+        runtime.block_on(log.shut_down(FLUSH_TIMEOUT));
+    }
+    ended(run)
+}
+
+/// The log sends its records through `runtime`.
+fn start_log(
+    runtime: &Runtime,
+    config: LogConfig,
+    otlp: &otlp::Settings,
+) -> Result<Log, otlp::Error> {
+    let _runtime = runtime.enter();
+    Log::start(config, otlp)
 }
 
 fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
@@ -95,10 +113,14 @@ fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> Exi
 }
 
 fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
-    logs::start(dev::log(flags));
+    let log = match start_log(runtime, dev::log(flags), &otlp::Settings::default()) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &error),
+    };
     raise_open_files();
     match Dev::bind(flags) {
         Ok(dev) => {
+            let dev = dev.with_log_level(log.level());
             ended(runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout()))))
         }
         Err(error) => fail(FAILURE, &error),

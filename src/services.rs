@@ -11,7 +11,7 @@ use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
 use tower::Service;
 
-use crate::inbound::EndOnDrainLayer;
+use crate::inbound::{EndOnDrainLayer, Methods};
 
 /// A gRPC service as tonic's router takes it.
 pub(crate) trait GrpcService:
@@ -55,14 +55,15 @@ impl Services {
     }
 
     /// Adds reflection of all that was added: v1, and v1alpha, which is all that
-    /// Postman and older tools know.
+    /// Postman and older tools know. Gives the routes, and the methods that there
+    /// are.
     ///
     /// # Errors
     /// When a descriptor set cannot be decoded.
     pub(crate) fn with_reflection(
         mut self,
         until_drain: &EndOnDrainLayer,
-    ) -> Result<Routes, Error> {
+    ) -> Result<(Routes, Methods), Error> {
         self.descriptors
             .push(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
         self.descriptors
@@ -71,7 +72,8 @@ impl Services {
             .add_service(until_drain.named_layer(self.reflection().build_v1()?));
         self.routes
             .add_service(until_drain.named_layer(self.reflection().build_v1alpha()?));
-        Ok(self.routes.routes().prepare())
+        let methods = Methods::of(&self.descriptors)?;
+        Ok((self.routes.routes().prepare(), methods))
     }
 
     fn reflection(&self) -> Builder<'static> {

@@ -7,6 +7,7 @@
 //! across origins. It runs on the background runtime, within bounds of its own.
 
 mod guard;
+mod log_level;
 mod rates;
 mod routes;
 mod server;
@@ -23,6 +24,7 @@ use self::rates::Rates;
 use crate::config::Shown;
 use crate::readiness::Readiness;
 use crate::region::Region;
+use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{Exposition, Quota, Refusals};
 
 /// What there is to show.
@@ -34,6 +36,8 @@ pub(crate) struct Admin {
     pub(crate) quota: Quota,
     pub(crate) regions: Vec<Region>,
     pub(crate) shown: Shown,
+    /// None where somebody else writes the log.
+    pub(crate) log_level: Option<LevelHandle>,
 }
 
 /// What the routes share.

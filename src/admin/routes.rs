@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse, Response};
@@ -11,7 +11,7 @@ use axum::routing::get;
 use prometheus::TEXT_FORMAT;
 use serde_json::{Value, json};
 
-use super::{Shared, status};
+use super::{Shared, log_level, status};
 use crate::readiness::Check;
 use crate::telemetry::metrics::Figures;
 
@@ -20,7 +20,7 @@ pub(super) const PAGE: &str = include_str!("page.html");
 
 /// The answer to an unknown path.
 const NOT_FOUND: &str =
-    "there is no such page; there are / /status /metrics /livez /readyz /config\n";
+    "there is no such page; there are / /status /metrics /livez /readyz /config /log-level\n";
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -30,6 +30,8 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/livez", get("alive\n"))
         .route("/readyz", get(readyz))
         .route("/config", get(config))
+        .route("/log-level", get(log_level::get).put(log_level::put))
+        .layer(DefaultBodyLimit::max(log_level::MAX_BODY))
         .fallback((StatusCode::NOT_FOUND, NOT_FOUND))
         .with_state(shared)
 }
@@ -88,7 +90,8 @@ async fn config(State(shared): State<Arc<Shared>>) -> String {
     shared.admin.shown.text.to_string()
 }
 
-fn json(code: StatusCode, value: &Value) -> Response {
+/// An answer in JSON, for people to read too.
+pub(super) fn json(code: StatusCode, value: &Value) -> Response {
     let body = format!("{value:#}\n");
     (code, [(CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -138,6 +138,7 @@ impl<'a> Check<'a> {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            telemetry: settings.telemetry.clone(),
             otlp,
             shown: Shown::default(),
         })

@@ -30,7 +30,7 @@ pub use check::CaBundle;
 pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
 pub use report::{Effective, Shown};
-pub use settings::{AdminListen, InvalidAdminListen, LogFormat, ServerSettings};
+pub use settings::{AdminListen, InvalidAdminListen, LogFormat, ServerSettings, TelemetrySettings};
 pub(crate) use settings::{DEFAULT_PORT, Settings};
 
 /// The environment, as one snapshot.
@@ -59,6 +59,8 @@ pub struct Config {
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+    /// What is told of calls.
+    pub telemetry: TelemetrySettings,
     /// Where traces, metrics and logs are sent.
     pub otlp: otlp::Settings,
     /// The whole as it is shown to people.

@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) telemetry: TelemetrySettings,
     pub(crate) default_caller: AllowanceSettings,
     pub(crate) regions: Vec<RegionSettings>,
     pub(crate) callers: Vec<CallerSettings>,
@@ -81,6 +82,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
+            telemetry: TelemetrySettings::default(),
             default_caller: AllowanceSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
@@ -279,6 +281,32 @@ impl Default for LedgerSettings {
             entries: 100_000,
             // Opening the camera and streaming take some 15 seconds.
             min_remaining: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is told of calls (`[telemetry]`). Where traces, metrics and logs go is
+/// set by OpenTelemetry's own variables.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Of so many ordinary calls one has a line in the log; above zero.
+    pub access_log_sample: u32,
+    /// A call that takes so long always has one.
+    #[serde(with = "humantime_serde")]
+    pub slow_call: Duration,
+    /// Whether AWS is told the trace, as `x-amzn-trace-id`.
+    pub aws_trace_header: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            // A line every few seconds at AWS's default quota.
+            access_log_sample: 100,
+            // AWS answers within half a second.
+            slow_call: Duration::from_secs(1),
+            aws_trace_header: false,
         }
     }
 }

@@ -2,20 +2,17 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Error;
+use super::{Error, FLUSH_TIMEOUT};
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::readiness::Readiness;
 use crate::region::Region;
+use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{Exposition, Metrics, RegionQuota};
-
-/// How long the last metrics may take to be sent at shutdown.
-const LAST_EXPORT: Duration = Duration::from_secs(3);
 
 /// Metrics and the admin port, from the first moment to the last.
 #[derive(Debug)]
@@ -30,7 +27,11 @@ pub(super) struct Operations {
 
 impl Operations {
     /// Begins to count, and to serve the admin port on this runtime.
-    pub(super) fn start(config: &Config, listener: Option<TcpListener>) -> Result<Self, Error> {
+    pub(super) fn start(
+        config: &Config,
+        listener: Option<TcpListener>,
+        log_level: Option<LevelHandle>,
+    ) -> Result<Self, Error> {
         let exposition = Exposition::new(&config.otlp)?;
         let meter = exposition.meter();
         let regions: Vec<Region> = config
@@ -47,6 +48,7 @@ impl Operations {
             quota: metrics.quota.clone(),
             regions,
             shown: config.shown.clone(),
+            log_level,
         };
         let admin = listener
             .map(|listener| admin::start(listener, admin))
@@ -68,6 +70,6 @@ impl Operations {
 
     /// Sends what has not been sent.
     pub(super) async fn end(self) {
-        self.exposition.shut_down(LAST_EXPORT).await;
+        self.exposition.shut_down(FLUSH_TIMEOUT).await;
     }
 }

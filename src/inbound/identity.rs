@@ -13,6 +13,7 @@ use tower::{Layer, Service};
 use super::refuse;
 use crate::caller::Caller;
 use crate::refusal::{Refusal, Violation};
+use crate::telemetry::call;
 
 /// The metadata in which development names the caller.
 const CALLER_ID: &str = "x-caller-id";
@@ -80,6 +81,7 @@ where
         };
         match caller {
             Ok(caller) => {
+                call::note(|facts| facts.caller = Some(caller.to_string()));
                 request.extensions_mut().insert(caller);
                 Either::Right(self.inner.call(request))
             }

@@ -2,6 +2,7 @@
 
 mod request;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
@@ -9,9 +10,11 @@ use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
 use crate::causes::Causes;
-use crate::inbound::{Deadline, caller, request_id};
+use crate::inbound::{Deadline, caller};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
+use crate::telemetry::call;
+use crate::telemetry::logs::Limit;
 use crate::upstream::{self, Answer, Intent};
 
 /// The service trait that the build script generates over the messages of
@@ -37,11 +40,16 @@ pub(crate) struct FaceLiveness<U> {
     upstream: U,
     /// Never empty; the first is the default.
     regions: Vec<Region>,
+    failures: Arc<Limit>,
 }
 
 impl<U> FaceLiveness<U> {
     pub(crate) fn new(upstream: U, regions: Vec<Region>) -> Self {
-        Self { upstream, regions }
+        Self {
+            upstream,
+            regions,
+            failures: Arc::default(),
+        }
     }
 }
 
@@ -72,8 +80,8 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let deadline = Deadline::of(request.extensions());
         let caller = caller(request.extensions());
-        let request_id = request_id(request.extensions());
         let session = request::parse(request.into_inner(), &self.regions)?;
+        call::note(|facts| facts.region = Some(session.region.clone()));
         let started = Instant::now();
         let made = self
             .upstream
@@ -84,21 +92,32 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
                 deadline,
             })
             .await
-            .map_err(|error| refuse(error, started, request_id.as_deref()))?;
+            .map_err(|error| self.refuse(error, started))?;
+        call::note(|facts| {
+            facts.aws_request_id = made.session.request_id.clone();
+            facts.replayed = Some(made.replayed);
+        });
         Ok(answer(made))
     }
 }
 
-/// Tells the log what the caller is not told.
-fn refuse(error: upstream::Error, started: Instant, request_id: Option<&str>) -> Refusal {
-    tracing::warn!(
-        request_id,
-        aws_request_id = error.request_id,
-        elapsed = ?started.elapsed(),
-        "no session: {}",
-        Causes(&error)
-    );
-    Refusal::Upstream(error)
+impl<U> FaceLiveness<U> {
+    /// Tells the log what the caller is not told.
+    fn refuse(&self, error: upstream::Error, started: Instant) -> Refusal {
+        call::note(|facts| facts.aws_request_id = error.request_id.clone());
+        if error.cause.concerns_operators()
+            && let Some(suppressed) = self.failures.admit()
+        {
+            tracing::warn!(
+                aws_request_id = error.request_id,
+                elapsed = ?started.elapsed(),
+                suppressed = (suppressed > 0).then_some(suppressed),
+                "no session: {}",
+                Causes(&error)
+            );
+        }
+        Refusal::Upstream(error)
+    }
 }
 
 fn answer(made: Answer) -> Response<CreateSessionResponse> {

@@ -36,8 +36,26 @@ pub const CLOUD_REGION: &str = "cloud.region";
 pub const CALLER: &str = "faceliveness.caller";
 /// Which attempt at AWS it is, from 1.
 pub const ATTEMPT: &str = "faceliveness.attempt";
-/// How long the attempt waited for the account's quota, in seconds.
+/// How many attempts at AWS the call took.
+pub const ATTEMPTS: &str = "faceliveness.attempts";
+/// The time in the queue for the account's quota, in seconds: of an attempt, or of
+/// all attempts of a call.
 pub const QUEUE_TIME: &str = "faceliveness.queue_time";
+/// Whether the wait in the queue ended with a permit.
+pub const PERMITTED: &str = "faceliveness.permitted";
+/// What the ledger had: a `session`, or a `call` under way.
+pub const LEDGER_FOUND: &str = "faceliveness.ledger.found";
+/// The pause before the next attempt, in seconds.
+pub const RETRY_PAUSE: &str = "faceliveness.retry.pause";
+/// What a call is called in logs and answers.
+pub const REQUEST_ID: &str = "faceliveness.request_id";
+
+/// The event of leaving the queue for the account's quota.
+pub const QUEUE_EVENT: &str = "faceliveness.queue";
+/// The event of an answer from the ledger.
+pub const LEDGER_EVENT: &str = "faceliveness.ledger.hit";
+/// The event of a failed attempt that another follows.
+pub const RETRY_EVENT: &str = "faceliveness.retry";
 /// Whether the session was made by an earlier call with the same token.
 pub const REPLAYED: &str = "faceliveness.replayed";
 
@@ -45,6 +63,10 @@ pub const REPLAYED: &str = "faceliveness.replayed";
 pub const GRPC: &str = "grpc";
 /// The value of [`RPC_SYSTEM_NAME`] for calls of AWS.
 pub const AWS_API: &str = "aws-api";
+/// The value of [`RPC_METHOD`] for the call of AWS.
+pub const CREATE_AT_AWS: &str = "Rekognition/CreateFaceLivenessSession";
+/// The name of its span.
+pub const CREATE_AT_AWS_SPAN: &str = "Rekognition.CreateFaceLivenessSession";
 /// The value of [`RPC_METHOD`] for a method that there is not: what a peer makes
 /// up must not become names of spans or time series.
 pub const METHOD_OTHER: &str = "_OTHER";

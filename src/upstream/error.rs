@@ -77,6 +77,41 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// What kind of failure it is, in one word: for telemetry.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "invalid_parameter",
+            Self::Quota => "quota",
+            Self::AccountQuota => "account_quota",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::AccessDenied => "access_denied",
+            Self::Credentials => "credentials",
+            Self::Malformed => "malformed",
+            Self::Rejected => "rejected",
+            Self::Deadline => "deadline",
+            Self::TokenReused { .. } => "token_reused",
+            Self::SessionExpiring { .. } => "session_expiring",
+        }
+    }
+
+    /// Whether something is wrong at AWS or with the gateway's place there, so
+    /// that its operator may want to know; the rest is the callers' business.
+    pub(crate) fn concerns_operators(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota
+                | Self::Throttled
+                | Self::Unavailable
+                | Self::AccessDenied
+                | Self::Credentials
+                | Self::Malformed
+                | Self::Rejected
+        )
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
@@ -17,6 +18,7 @@ use crate::caller::Caller;
 use crate::quota::{Denied, Limiter, Outcome, Permit};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
 use crate::telemetry::metrics;
 
 /// How many permits a caller's turn has.
@@ -53,7 +55,10 @@ impl QuotaLayer {
         } = request;
         let wait = self.metrics.wait(&request.session.region);
         let weight = (self.weights)(caller);
-        match limiter.permit(caller, weight, *deadline).await {
+        let asked = Instant::now();
+        let permit = limiter.permit(caller, weight, *deadline).await;
+        call::queued(asked.elapsed(), permit.is_ok());
+        match permit {
             Ok(permit) => {
                 wait.granted(caller);
                 Ok(permit)

@@ -16,16 +16,26 @@ use crate::region::Region;
 use crate::session::{
     Challenge, ChallengePreference, OutputConfig, Session, SessionId, SessionRequest,
 };
+use crate::telemetry::call;
+
+/// The header with which AWS's services pass traces on. Signatures leave it out.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// Makes sessions with Amazon Rekognition, one client a region.
 #[derive(Clone, Debug)]
 pub struct Rekognition {
     clients: Arc<[(Region, Client)]>,
+    /// Whether AWS is told the trace.
+    trace_header: bool,
 }
 
 impl Rekognition {
-    pub(super) fn new(clients: impl IntoIterator<Item = (Region, Client)>) -> Self {
+    pub(super) fn new(
+        clients: impl IntoIterator<Item = (Region, Client)>,
+        trace_header: bool,
+    ) -> Self {
         Self {
+            trace_header,
             clients: clients.into_iter().collect(),
         }
     }
@@ -35,6 +45,7 @@ impl Rekognition {
         let Some((_, client)) = self.clients.iter().find(|(served, _)| *served == region) else {
             return Err(Error::new(Cause::Rejected, None));
         };
+        let header = self.trace_header.then(call::aws_trace_header).flatten();
         let output = client
             .create_face_liveness_session()
             .set_kms_key_id(
@@ -46,6 +57,12 @@ impl Rekognition {
             )
             .set_settings(settings(&request.session).map_err(Error::unbuildable)?)
             .client_request_token(request.token.as_str())
+            .customize()
+            .mutate_request(move |request| {
+                if let Some(header) = &header {
+                    request.headers_mut().insert(TRACE_HEADER, header.clone());
+                }
+            })
             .send()
             .await?;
         let request_id = output.request_id().map(str::to_owned);

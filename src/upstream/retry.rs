@@ -15,6 +15,7 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 use super::{Cause, Error, Request};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
 use crate::telemetry::metrics;
 
 /// Attempts of one call, the first among them. Their pauses add up to at most
@@ -124,6 +125,7 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
             Err(error) => {
                 self.keep_the_cause(error);
                 let at = self.retry_at(request, error)?;
+                call::retry(error.cause.kind(), at.duration_since(Instant::now()));
                 self.metrics.retried(&request.session.region, &error.cause);
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
                 self.last = Some(error.clone());

@@ -3,12 +3,14 @@
 
 use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_gateway::config::AwsIdentity;
+use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::telemetry::logs::Log;
 use rekognition_emulator::Fault;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::http::{get, read, send};
+use crate::http::{Answer, get, read, send};
 use crate::metrics::Scrape;
 use crate::raw::{framed, refusal};
 use crate::support::{ONE_REGION, Running, config, emulator, load, until, watch_health};
@@ -220,7 +222,10 @@ async fn only_what_there_is_can_be_got_and_nothing_be_posted() {
     let unknown = get(gateway.admin, "/debug/pprof").await;
     assert_eq!(unknown.code, 404);
     assert!(unknown.body.contains("/readyz"), "{}", unknown.body);
-    for path in ["/", "/status", "/metrics", "/livez", "/readyz", "/config"] {
+    let paths = [
+        "/", "/status", "/metrics", "/livez", "/readyz", "/config", "/log-level",
+    ];
+    for path in paths {
         let post = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
         assert_eq!(send(gateway.admin, &post).await.code, 405, "{path}");
     }
@@ -267,6 +272,48 @@ async fn connections_beyond_the_limit_wait_for_others_to_end() {
 async fn off_is_off() {
     let mut config = load(ONE_REGION, None).await;
     config.admin_listen = "off".parse().unwrap();
-    let gateway = face_liveness_gateway::gateway::Gateway::bind(config).unwrap();
+    let gateway = Gateway::bind(config).unwrap();
     assert_eq!(gateway.admin_addr().unwrap(), None);
+}
+
+/// Puts a body of this type to /log-level.
+async fn put(gateway: &Running, kind: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head = format!(
+        "PUT /log-level HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+    );
+    send(gateway.admin, &format!("{head}{body}")).await
+}
+
+#[tokio::test]
+async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send() {
+    let config = config(&emulator().await, ONE_REGION).await;
+    let (log, _subscriber) =
+        Log::prepare(config.log, &config.otlp, std::io::stderr, false).unwrap();
+    let bound = Gateway::bind(config).unwrap().with_log_level(log.level());
+    let gateway = Running::run(bound);
+    let level = get(gateway.admin, "/log-level").await;
+    assert_eq!(level.json()["filter"], "info");
+    let changed = put(&gateway, "application/json", r#"{"filter": "debug"}"#).await;
+    assert_eq!((changed.code, &changed.json()["filter"]), (200, &"debug".into()));
+    assert_eq!(log.level().get().to_string(), "debug");
+
+    let large = format!("{{\"filter\": \"{}\"}}", "x".repeat(2048));
+    for (kind, body, code, told) in [
+        ("text/plain", r#"{"filter": "trace"}"#, 415, "application/json"),
+        ("application/json", r#"{"filter": "hyper=trace"}"#, 400, "libraries stay at warn"),
+        ("application/json", r#"{"level": "trace"}"#, 400, "send JSON such as"),
+        ("application/json", &large, 413, ""),
+    ] {
+        let refused = put(&gateway, kind, body).await;
+        assert_eq!(refused.code, code, "{body}");
+        assert!(refused.body.contains(told), "{}", refused.body);
+    }
+    assert_eq!(log.level().get().to_string(), "debug");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_the_gateways_is_told_as_such() {
+    let gateway = Running::over(&emulator().await).await;
+    assert_eq!(get(gateway.admin, "/log-level").await.code, 503);
 }

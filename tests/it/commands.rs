@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::support::{Running, emulator};
 
-fn gateway(args: &[&str]) -> Command {
+pub(crate) fn gateway(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"));
     command
         .args(args)
@@ -30,7 +30,7 @@ fn run(args: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// A program that is killed when the test ends.
-struct Started(Child);
+pub(crate) struct Started(pub(crate) Child);
 
 impl Drop for Started {
     fn drop(&mut self) {

@@ -7,6 +7,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod collector;
 mod http;
 mod raw;
 mod redis_server;
@@ -23,6 +24,7 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod logs;
 mod metrics;
 mod redis;
 mod reflection;
@@ -30,4 +32,5 @@ mod refusals;
 mod replicas;
 mod sessions;
 mod shutdown;
+mod traces;
 mod validation;

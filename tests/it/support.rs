@@ -83,7 +83,11 @@ pub(crate) struct Running {
 impl Running {
     /// Runs a gateway on a port of its own.
     pub(crate) fn start(config: Config) -> Self {
-        let gateway = Gateway::bind(config).unwrap();
+        Self::run(Gateway::bind(config).unwrap())
+    }
+
+    /// Runs a gateway that has its ports.
+    pub(crate) fn run(gateway: Gateway) -> Self {
         let address = gateway.local_addr().unwrap();
         let admin = gateway.admin_addr().unwrap().unwrap();
         let shutdown = CancellationToken::new();

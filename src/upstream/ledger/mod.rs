@@ -25,6 +25,7 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Answer, Cause, Error, Intent, Request};
 use crate::session::{SESSION_LIFETIME, Session, Token};
+use crate::telemetry::call;
 use crate::telemetry::metrics::{self, Lookup};
 use book::{Book, Call, Entry, Flight, Listed};
 
@@ -188,9 +189,15 @@ impl Ledger {
             };
             self.metrics.looked_up(lookup);
             let flight = match entry {
-                Entry::Record(record) => return self.replay(record, fingerprint),
+                Entry::Record(record) => {
+                    call::ledger_hit("session");
+                    return self.replay(record, fingerprint);
+                }
                 Entry::Flight(flight) => flight,
             };
+            if !flight.leads {
+                call::ledger_hit("call");
+            }
             same_parameters(flight.fingerprint, fingerprint)?;
             let Flight {
                 call,
@@ -237,7 +244,8 @@ impl Ledger {
         S: Service<Request, Response = Session, Error = Error, Future: Send> + Send + 'static,
     {
         let ledger = self.clone();
-        Box::pin(async move {
+        // Whoever of its waiters drives it, it is told as the leader's.
+        Box::pin(call::carry(async move {
             let _listed = listed;
             let session = inner.oneshot(request).await?;
             let record = Record {
@@ -246,7 +254,7 @@ impl Ledger {
             };
             ledger.remember(key, &record).await;
             Ok(record.session)
-        })
+        }))
     }
 
     async fn remember(&self, key: Key, record: &Record) {
