@@ -11,14 +11,13 @@ from grpcurl import CREATE, Grpcurl
 from programs import TIMEOUT
 
 TWO_REGIONS = """
-region = "us-east-1"
+[[regions]]
+name = "us-east-1"
 endpoint_url = "{endpoint}"
 
 [[regions]]
-name = "us-east-1"
-
-[[regions]]
 name = "eu-west-1"
+endpoint_url = "{endpoint}"
 creates_per_second = 2
 concurrent_sessions = "off"
 """
@@ -62,7 +61,7 @@ def make_calls(gateway):
         grpcurl.call(CREATE, {"client_request_token": token})
     grpcurl.call(CREATE, {"region": "eu-west-1"})
     grpcurl.refusal(CREATE, {"region": "Europe"})
-    grpcurl.refusal(CREATE, {"region": "eu-central-1"}, "-H", "x-request-id: " + 40 * "long-")
+    grpcurl.refusal(CREATE, {"region": "eu-central-1"}, "-H", "x-request-id: " + 24 * "long-")
 
 
 def metrics(gateway):
@@ -169,7 +168,7 @@ def test_without_calls_it_says_so(browser, gateway):
 
 
 def test_what_callers_write_is_text(browser, gateway):
-    name = "<img src=x onerror=document.title=1>"
+    name = "<img/src=x/onerror=document.title=1>"
     Grpcurl(gateway.address).refusal(CREATE, {"region": "X"}, "-H", f"x-request-id: {name}")
     browser.show(gateway.admin)
     open_all(browser)
@@ -179,7 +178,7 @@ def test_what_callers_write_is_text(browser, gateway):
 
 
 def open_all(browser):
-    for summary in browser.elements("summary"):
+    for summary in browser.elements("details:not([open]) > summary"):
         summary.click()
     browser.until(lambda: "listen = " in browser.text("config-text"))
 
@@ -195,8 +194,12 @@ def test_nothing_is_wider_than_the_screen(browser, busy, width):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read(browser, busy, scheme):
+def test_everything_can_be_read(browser, gateway, busy, scheme):
+    browser.show(gateway.admin, scheme)
+    assert WELL.match(browser.text("headline"))
+    assert_readable(browser)
     browser.show(busy.admin, scheme)
+    assert browser.text("headline") == "Needs attention"
     assert_readable(browser)
     busy.stop()
     browser.until(lambda: "Cannot reach" in browser.text("headline"))
