@@ -170,7 +170,7 @@ impl Gateway {
             log_level,
         } = self;
         let settings = &config.server;
-        let traces = Traces::start(&config.otlp)?;
+        let (traces, exported_traces) = Traces::start(&config.otlp)?;
         let access_log = Arc::new(AccessLog::new(&config.telemetry));
         let operations = Operations::start(&config, admin, log_level)?;
         let metrics = operations.metrics.clone();
@@ -240,8 +240,7 @@ impl Gateway {
             }
         }
         access_log.settle();
-        traces.shut_down(FLUSH_TIMEOUT).await;
-        operations.end().await;
+        tokio::join!(exported_traces.shut_down(FLUSH_TIMEOUT), operations.end());
         Ok(drained)
     }
 }

@@ -18,8 +18,9 @@
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
+//! | [`telemetry`] | traces, metrics and the log, and their way to a collector |
+//! | [`admin`] | the admin port |
 //! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
-//! | [`telemetry`], [`admin`] | logs, traces and metrics; the admin port |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 
 mod admin;

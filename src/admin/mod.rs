@@ -65,6 +65,7 @@ pub(crate) fn start(listener: TcpListener, admin: Admin) -> io::Result<AbortOnDr
     });
     let router = guard::guarded(routes::routes(Arc::clone(&shared)), on_loopback);
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
-        tokio::join!(server::serve(listener, router), rates::sample(&shared));
+        let serving = server::serve(listener, router, server::MAX_CONNECTIONS);
+        tokio::join!(serving, rates::sample(&shared));
     })))
 }

@@ -77,7 +77,7 @@ impl AccessLog {
     fn admit(&self, ended: &Ended<'_>) -> Option<u64> {
         if ended.code == Code::Ok && ended.took < self.slow {
             let before = self.ordinary.fetch_add(1, Ordering::Relaxed);
-            return (before % self.sample == 0).then_some(0);
+            return before.is_multiple_of(self.sample).then_some(0);
         }
         let index = usize::try_from(i32::from(ended.code)).ok()?;
         self.limits.get(index)?.admit()
@@ -118,7 +118,7 @@ mod tests {
             slow_call: SLOW,
             ..TelemetrySettings::default()
         });
-        let traces = Traces::start(&otlp::Settings::default()).unwrap();
+        let (traces, _) = Traces::start(&otlp::Settings::default()).unwrap();
         let method = Method::Other(String::new());
         let call = traces.begin(&HeaderMap::new(), String::new(), &method);
         let ended = Ended {

@@ -301,3 +301,54 @@ impl Drop for Attempt {
         self.end(Some("cancelled"), None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
+
+    fn call(request_id: &str) -> Arc<Call> {
+        Arc::new(Call::new(request_id.to_owned(), TraceId::from(TRACE), None))
+    }
+
+    fn current_id() -> Option<String> {
+        with_current(|call| call.request_id().to_owned())
+    }
+
+    #[tokio::test]
+    async fn what_is_carried_stays_its_calls_whoever_drives_it() {
+        let leader = call("leader");
+        let shared = leader.enter(|| carry(async { current_id() }));
+        let shared = shared.boxed().shared();
+        let follower = call("follower");
+        let (seen, own) = CURRENT
+            .scope(follower, async { (shared.await, current_id()) })
+            .await;
+        assert_eq!(seen.as_deref(), Some("leader"));
+        assert_eq!(own.as_deref(), Some("follower"));
+        assert_eq!(current_id(), None);
+    }
+
+    #[test]
+    fn the_time_in_the_queue_adds_up_over_the_attempts() {
+        let call = call("a");
+        call.enter(|| {
+            queued(Duration::from_secs(1), true);
+            drop(Attempt::begin(&Region::parse("us-east-1").unwrap()));
+            queued(Duration::from_secs(2), false);
+        });
+        let facts = call.facts();
+        assert_eq!(facts.queue_time, Some(Duration::from_secs(3)));
+        assert_eq!(facts.attempts, 1);
+    }
+
+    #[test]
+    fn a_trace_of_the_gateways_own_has_no_parent_at_aws() {
+        let header = call("a").enter(aws_trace_header);
+        let expected = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Sampled=0";
+        assert_eq!(header.as_deref(), Some(expected));
+        assert_eq!(aws_trace_header(), None);
+    }
+}

@@ -33,7 +33,32 @@ pub(crate) struct Traces {
 struct Exported {
     tracer: SdkTracer,
     sampler: Arc<Sampler>,
-    provider: SdkTracerProvider,
+}
+
+/// The way to the collector. Dropped without a shutdown, it waits for nothing.
+#[derive(Debug)]
+pub(crate) struct Export(Option<SdkTracerProvider>);
+
+impl Export {
+    /// Sends what is left, within `limit`.
+    pub(crate) async fn shut_down(mut self, limit: Duration) {
+        if let Some(provider) = self.0.take() {
+            shut_down(Signal::Traces, limit, move |limit| {
+                provider.shutdown_with_timeout(limit)
+            })
+            .await;
+        }
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        if let Some(provider) = &self.0 {
+            // Else the SDK would wait for the collector, wherever the last
+            // tracer is dropped. It answers that the time is up.
+            let _ = provider.shutdown_with_timeout(Duration::ZERO);
+        }
+    }
 }
 
 impl Traces {
@@ -41,9 +66,9 @@ impl Traces {
     ///
     /// # Errors
     /// When the exporter cannot be set up.
-    pub(crate) fn start(settings: &otlp::Settings) -> Result<Self, otlp::Error> {
+    pub(crate) fn start(settings: &otlp::Settings) -> Result<(Self, Export), otlp::Error> {
         let Some(exporter) = settings.span_exporter()? else {
-            return Ok(Self { exported: None });
+            return Ok((Self { exported: None }, Export(None)));
         };
         let provider = SdkTracerProvider::builder()
             .with_resource(settings.resource())
@@ -56,13 +81,14 @@ impl Traces {
             .with_version(VERSION)
             .with_schema_url(semconv::SCHEMA_URL)
             .build();
-        Ok(Self {
-            exported: Some(Exported {
-                tracer: provider.tracer_with_scope(scope),
-                sampler: Arc::new(settings.sampler()),
-                provider,
-            }),
-        })
+        let exported = Exported {
+            tracer: provider.tracer_with_scope(scope),
+            sampler: Arc::new(settings.sampler()),
+        };
+        let traces = Self {
+            exported: Some(exported),
+        };
+        Ok((traces, Export(Some(provider))))
     }
 
     /// Begins a call. Whether it is traced is decided first: one that is not
@@ -77,10 +103,7 @@ impl Traces {
             .as_ref()
             .map_or_else(new_trace_id, SpanContext::trace_id);
         let call = Call::new(request_id, trace_id, parent.clone());
-        let Some(Exported {
-            tracer, sampler, ..
-        }) = &self.exported
-        else {
+        let Some(Exported { tracer, sampler }) = &self.exported else {
             return call;
         };
         let name = method.span_name();
@@ -101,16 +124,6 @@ impl Traces {
             .with_attributes(method.attributes());
         let span = tracer.build_with_context(builder, &context);
         call.sampled(tracer.clone(), span)
-    }
-
-    /// Sends what is left, within `limit`.
-    pub(crate) async fn shut_down(self, limit: Duration) {
-        if let Some(Exported { provider, .. }) = self.exported {
-            shut_down(Signal::Traces, limit, move |limit| {
-                provider.shutdown_with_timeout(limit)
-            })
-            .await;
-        }
     }
 }
 

@@ -6,11 +6,9 @@ use face_liveness_gateway::config::AwsIdentity;
 use face_liveness_gateway::gateway::Gateway;
 use face_liveness_gateway::telemetry::logs::Log;
 use rekognition_emulator::Fault;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::http::{Answer, get, read, send};
+use crate::http::{Answer, get, send};
 use crate::metrics::Scrape;
 use crate::raw::{framed, refusal};
 use crate::support::{ONE_REGION, Running, config, emulator, load, until, watch_health};
@@ -223,7 +221,13 @@ async fn only_what_there_is_can_be_got_and_nothing_be_posted() {
     assert_eq!(unknown.code, 404);
     assert!(unknown.body.contains("/readyz"), "{}", unknown.body);
     let paths = [
-        "/", "/status", "/metrics", "/livez", "/readyz", "/config", "/log-level",
+        "/",
+        "/status",
+        "/metrics",
+        "/livez",
+        "/readyz",
+        "/config",
+        "/log-level",
     ];
     for path in paths {
         let post = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
@@ -236,7 +240,7 @@ async fn what_a_client_sends_is_bounded() {
     let gateway = Running::over(&emulator().await).await;
     let large = format!(
         "GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n",
-        "x".repeat(32 * 1024)
+        "x".repeat(20 * 1024)
     );
     assert_eq!(send(gateway.admin, &large).await.code, 431);
     let many = format!(
@@ -244,28 +248,6 @@ async fn what_a_client_sends_is_bounded() {
         "x: y\r\n".repeat(100)
     );
     assert_eq!(send(gateway.admin, &many).await.code, 431);
-}
-
-#[tokio::test]
-async fn connections_beyond_the_limit_wait_for_others_to_end() {
-    let gateway = Running::over(&emulator().await).await;
-    let mut silent = Vec::new();
-    for _ in 0..32 {
-        let mut stream = TcpStream::connect(gateway.admin).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        silent.push(stream);
-    }
-    let mut waiting = TcpStream::connect(gateway.admin).await.unwrap();
-    let request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    waiting.write_all(request).await.unwrap();
-    let mut byte = [0];
-    // The connections before it have been accepted when one of them is answered.
-    let first = &mut silent[0];
-    first.write_all(b"host: localhost\r\n\r\n").await.unwrap();
-    let first = silent.swap_remove(0);
-    assert_eq!(read(first).await.code, 200);
-    assert!(waiting.peek(&mut byte).await.is_ok());
-    assert_eq!(read(waiting).await.code, 200);
 }
 
 #[tokio::test]
@@ -295,14 +277,32 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
     let level = get(gateway.admin, "/log-level").await;
     assert_eq!(level.json()["filter"], "info");
     let changed = put(&gateway, "application/json", r#"{"filter": "debug"}"#).await;
-    assert_eq!((changed.code, &changed.json()["filter"]), (200, &"debug".into()));
+    assert_eq!(
+        (changed.code, &changed.json()["filter"]),
+        (200, &"debug".into())
+    );
     assert_eq!(log.level().get().to_string(), "debug");
 
     let large = format!("{{\"filter\": \"{}\"}}", "x".repeat(2048));
     for (kind, body, code, told) in [
-        ("text/plain", r#"{"filter": "trace"}"#, 415, "application/json"),
-        ("application/json", r#"{"filter": "hyper=trace"}"#, 400, "libraries stay at warn"),
-        ("application/json", r#"{"level": "trace"}"#, 400, "send JSON such as"),
+        (
+            "text/plain",
+            r#"{"filter": "trace"}"#,
+            415,
+            "application/json",
+        ),
+        (
+            "application/json",
+            r#"{"filter": "hyper=trace"}"#,
+            400,
+            "libraries stay at warn",
+        ),
+        (
+            "application/json",
+            r#"{"level": "trace"}"#,
+            400,
+            "send JSON such as",
+        ),
         ("application/json", &large, 413, ""),
     ] {
         let refused = put(&gateway, kind, body).await;

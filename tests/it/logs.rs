@@ -1,5 +1,8 @@
 //! The log: lines carry the ids of their call, floods are counted instead of
 //! written, the level changes while the gateway runs, and libraries keep quiet.
+//!
+//! The tests read the program's log without giving way, so what else they need to
+//! run has a thread of its own.
 
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::process::{ChildStderr, Stdio};
@@ -23,7 +26,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// The program, and its log.
 struct Served {
-    _program: Started,
+    program: Started,
     log: BufReader<ChildStderr>,
     lines: Vec<String>,
     address: String,
@@ -39,6 +42,8 @@ impl Served {
             "us-east-1",
             "--listen",
             "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
             "--endpoint-url",
             &url,
         ];
@@ -47,11 +52,13 @@ impl Served {
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("FACE_LIVENESS_SERVER_DRAIN_DELAY", "0s")
+            .env("FACE_LIVENESS_QUOTA_CREATES_PER_SECOND", "off")
+            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
             .envs(variables.iter().copied());
         let mut program = Started(command.stderr(Stdio::piped()).spawn().unwrap());
         let log = BufReader::new(program.0.stderr.take().unwrap());
         let mut served = Self {
-            _program: program,
+            program,
             log,
             lines: Vec::new(),
             address: String::new(),
@@ -86,7 +93,7 @@ impl Served {
 
     /// Asks it to end, and reads all that it still writes.
     fn end(&mut self) {
-        let pid = self._program.0.id().to_string();
+        let pid = self.program.0.id().to_string();
         let told = std::process::Command::new("kill")
             .args(["-TERM", &pid])
             .status()
@@ -117,7 +124,7 @@ fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_line_of_a_call_carries_its_ids_and_none_a_secret() {
     let emulator = emulator().await;
     emulator.set_faults([Fault::throttling().on_call(1)]);
@@ -160,7 +167,7 @@ async fn every_line_of_a_call_carries_its_ids_and_none_a_secret() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn text_carries_the_ids_too_and_most_ordinary_calls_have_no_line() {
     let emulator = emulator().await;
     let mut served = Served::start(&emulator, &[], &[]);
@@ -185,7 +192,7 @@ async fn text_carries_the_ids_too_and_most_ordinary_calls_have_no_line() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_flood_of_refusals_is_counted_instead_of_written() {
     const CALLS: u64 = 500;
     let emulator = emulator().await;
@@ -218,7 +225,7 @@ async fn a_flood_of_refusals_is_counted_instead_of_written() {
     assert_eq!(refusals[0]["reason"], "INVALID_REQUEST");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn records_go_to_the_collector_with_the_ids_and_without_secrets() {
     let collector = Collector::start().await;
     let emulator = emulator().await;
@@ -267,7 +274,7 @@ async fn records_go_to_the_collector_with_the_ids_and_without_secrets() {
     collector.assert_lacks(&["hush", "AKID"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_dead_collector_is_told_once_and_the_program_still_ends() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", gone.local_addr().unwrap());

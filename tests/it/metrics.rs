@@ -110,7 +110,8 @@ async fn knowing_checkout(emulator: &Emulator) -> Running {
 
 #[tokio::test]
 async fn calls_sessions_permits_and_repeats_are_counted() {
-    let gateway = knowing_checkout(&emulator().await).await;
+    let emulator = emulator().await;
+    let gateway = knowing_checkout(&emulator).await;
     create(&gateway, "checkout", Some("intent")).await;
     create(&gateway, "checkout", Some("intent")).await;
     create(&gateway, "stranger", None).await;
@@ -459,10 +460,17 @@ async fn a_collector_is_sent_the_numbers_that_prometheus_reads() {
         assert!(!sent.is_empty(), "{sent_as}");
         for (value, number) in sent {
             let label = format!("{}=\"{value}\"", attribute.replace('.', "_"));
-            assert_eq!(scrape.value(scraped_as, &[&label]), number, "{sent_as} {label}");
+            assert_eq!(
+                scrape.value(scraped_as, &[&label]),
+                number,
+                "{sent_as} {label}"
+            );
         }
     }
-    assert_eq!(sent(&collector, "face_liveness.sessions", "region")["us-east-1"], 3.0);
+    assert_eq!(
+        sent(&collector, "face_liveness.sessions", "region")["us-east-1"],
+        3.0
+    );
 }
 
 #[tokio::test]
@@ -470,12 +478,18 @@ async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let variables = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT".to_owned(), url)];
-    let mut config = config(&emulator().await, ONE_REGION).await;
+    let emulator = emulator().await;
+    let mut config = config(&emulator, ONE_REGION).await;
     config.otlp = Settings::read(&variables.into(), &mut Vec::new());
     let gateway = Running::start(config);
     let request = CreateSessionRequest::default();
     gateway.create(request).await.unwrap();
-    assert_eq!(Scrape::of(&gateway).await.value("face_liveness_sessions_total", &[]), 1.0);
+    assert_eq!(
+        Scrape::of(&gateway)
+            .await
+            .value("face_liveness_sessions_total", &[]),
+        1.0
+    );
     gateway.begin_shutdown();
     assert_eq!(gateway.ended().await.forced, 0);
 }

@@ -23,6 +23,9 @@ const METHOD: &str = "faceliveness.v1.FaceLivenessService/CreateSession";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
+/// Without the account's quota, which these calls are not about.
+const UNLIMITED: &str = "region = 'us-east-1'\n[quota]\ncreates_per_second = 'off'\nconcurrent_sessions = 'off'\n[server]\ndrain_delay = '0s'\n";
+
 const TOKEN: &str = "hush-token-4711";
 const KEY_ID: &str = "alias/hush-key-4711";
 
@@ -163,7 +166,8 @@ async fn a_call_is_a_server_span_and_each_attempt_a_client_span_below_it() {
 #[tokio::test]
 async fn a_repeat_is_told_as_one_and_has_no_attempt() {
     let collector = Collector::start().await;
-    let gateway = traced(&emulator().await, &collector, &[]).await;
+    let emulator = emulator().await;
+    let gateway = traced(&emulator, &collector, &[]).await;
     let mut client = gateway.client().await;
     client.create_session(call(true)).await.unwrap();
     client.create_session(call(true)).await.unwrap();
@@ -224,7 +228,8 @@ async fn only_what_is_the_servers_fault_is_an_error_of_its_span() {
 #[tokio::test]
 async fn a_method_that_there_is_not_becomes_no_name() {
     let collector = Collector::start().await;
-    let gateway = traced(&emulator().await, &collector, &[]).await;
+    let emulator = emulator().await;
+    let gateway = traced(&emulator, &collector, &[]).await;
     let channel = gateway.connect().await;
     HealthClient::new(channel.clone())
         .check(HealthCheckRequest::default())
@@ -286,7 +291,8 @@ async fn calls_that_are_not_sampled_export_nothing() {
     ];
     for (variables, sampled) in [(&[][..], false), (&[always_off], true), (&none, true)] {
         let collector = Collector::start().await;
-        let gateway = traced(&emulator().await, &collector, variables).await;
+        let emulator = emulator().await;
+        let gateway = traced(&emulator, &collector, variables).await;
         gateway
             .client()
             .await
@@ -302,7 +308,8 @@ async fn calls_that_are_not_sampled_export_nothing() {
 async fn a_sampler_that_does_not_ask_the_parent_keeps_its_trace() {
     let collector = Collector::start().await;
     let always_on = [("OTEL_TRACES_SAMPLER", "always_on")];
-    let gateway = traced(&emulator().await, &collector, &always_on).await;
+    let emulator = emulator().await;
+    let gateway = traced(&emulator, &collector, &always_on).await;
     gateway
         .client()
         .await
@@ -323,14 +330,12 @@ async fn a_collector_that_is_gone_or_never_answers_affects_no_call_and_not_the_e
         [&silent, &gone].map(|listener| format!("http://{}", listener.local_addr().unwrap()));
     drop(gone);
     for url in urls {
-        let mut config = config(&emulator().await, ONE_REGION).await;
-        // The emulator must outlive the configuration.
         let emulator = emulator().await;
-        config.regions[0].endpoint_url = Some(emulator.endpoint_url().parse().unwrap());
+        let mut config = config(&emulator, UNLIMITED).await;
         config.otlp = settings_for(&url, &[]);
         let gateway = Running::start(config);
         let mut client = gateway.client().await;
-        for _ in 0..600 {
+        for _ in 0..100 {
             client
                 .create_session(CreateSessionRequest::default())
                 .await

@@ -14,10 +14,9 @@ use crate::refusal;
 use crate::telemetry::semconv;
 
 /// The methods on the gRPC port; all others count as [`OTHER`].
-const METHODS: [&str; 6] = [
+const METHODS: [&str; 5] = [
     "faceliveness.v1.FaceLivenessService/CreateSession",
     "grpc.health.v1.Health/Check",
-    "grpc.health.v1.Health/List",
     "grpc.health.v1.Health/Watch",
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
