@@ -21,6 +21,7 @@ mod bad_input;
 mod callers;
 mod commands;
 mod configuration;
+mod dashboards;
 mod deadlines;
 mod health;
 mod healthcheck;
