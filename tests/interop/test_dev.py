@@ -9,7 +9,6 @@ import pytest
 from grpcurl import Grpcurl
 from programs import Program, environment, run
 
-
 PORTS = ("--listen", "--admin-listen", "--emulator-listen")
 
 
