@@ -25,6 +25,7 @@ mod idempotency;
 mod limits;
 mod logging;
 mod mistakes;
+mod reasons;
 mod redis;
 mod redis_access;
 mod redis_cluster;
