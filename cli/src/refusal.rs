@@ -103,8 +103,8 @@ fn advice(error: &Error) -> Option<String> {
             ));
         }
         (ErrorKind::Deadline, _) => {
-            "Give it longer with --cli-read-timeout. Repeat the call with the same \
-             --client-request-token to get a session that was made after all."
+            "Give it longer with --cli-read-timeout. With a --client-request-token of your own, \
+             the same call again gets a session that was made after all."
         }
         (_, Some(Reason::Unauthenticated)) => {
             "Say who calls with --token, or --client-cert and --client-key."
