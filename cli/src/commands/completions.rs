@@ -3,6 +3,7 @@
 use clap_complete::{Shell, generate};
 
 use crate::args::{Completions, definition};
+use crate::failure::Failure;
 use crate::output;
 
 const PROGRAM: &str = "face-liveness";
@@ -10,12 +11,13 @@ const PROGRAM: &str = "face-liveness";
 /// The program's name without the hyphen.
 const IDENTIFIER: &str = "face_liveness";
 
-pub(super) fn run(options: &Completions) {
+pub(super) fn run(options: &Completions) -> Result<u8, Failure> {
     let script = match options.shell {
         Shell::Bash => bash(),
         shell => script(shell, PROGRAM),
     };
-    output::write(&script);
+    output::write(&script).map_err(Failure::exception)?;
+    Ok(0)
 }
 
 fn script(shell: Shell, program: &str) -> String {
