@@ -23,14 +23,12 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use args::Read;
+use failure::Failure;
 
 fn main() -> ExitCode {
     let done = match args::read(std::env::args_os()) {
         Ok(Read::Run(cli)) => commands::run(*cli),
-        Ok(Read::Print(text)) => {
-            output::write(&text);
-            Ok(0)
-        }
+        Ok(Read::Print(text)) => output::write(&text).map(|()| 0).map_err(Failure::exception),
         Err(failure) => Err(failure),
     };
     match done {

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
 use serde_json::Value;
 
 /// `str(value)`.
@@ -80,13 +82,23 @@ fn float(float: f64) -> String {
     }
 }
 
+/// `character.isspace()`: Unicode's white space, and ASCII's separators.
+pub(crate) fn is_space(character: char) -> bool {
+    character.is_whitespace() || matches!(character, '\x1c'..='\x1f')
+}
+
+/// `text.strip()`.
+pub(crate) fn strip(text: &str) -> &str {
+    text.trim_matches(is_space)
+}
+
 /// `int(text)` of Python: white space around, a sign and single underscores
 /// between digits are allowed. More digits than fit saturate.
 ///
 /// # Errors
 /// The message of Python's `ValueError`.
 pub(crate) fn int(text: &str) -> Result<i64, String> {
-    let trimmed = text.trim();
+    let trimmed = strip(text);
     let digits = trimmed.strip_prefix(['+', '-']).unwrap_or(trimmed);
     let written = digits
         .split('_')
@@ -129,12 +141,34 @@ fn push_escaped(out: &mut String, character: char, quote: char) {
             out.push('\\');
             out.push(quote);
         }
-        _ if character.is_control() => {
+        _ if is_printable(character) => out.push(character),
+        _ => {
             // Writing into a string cannot fail.
-            let _ = write!(out, "\\x{:02x}", u32::from(character));
+            let _ = match u32::from(character) {
+                code @ ..=0xff => write!(out, "\\x{code:02x}"),
+                code @ ..=0xffff => write!(out, "\\u{code:04x}"),
+                code => write!(out, "\\U{code:08x}"),
+            };
         }
-        _ => out.push(character),
     }
+}
+
+/// `character.isprintable()`.
+fn is_printable(character: char) -> bool {
+    use GeneralCategory as Category;
+    let category = CodePointMapData::<Category>::new().get(character);
+    character == ' '
+        || !matches!(
+            category,
+            Category::Control
+                | Category::Format
+                | Category::LineSeparator
+                | Category::ParagraphSeparator
+                | Category::PrivateUse
+                | Category::SpaceSeparator
+                | Category::Surrogate
+                | Category::Unassigned
+        )
 }
 
 #[cfg(test)]
@@ -147,6 +181,11 @@ mod tests {
         for (value, str, repr) in [
             (json!("it's"), "it's", "\"it's\""),
             (json!("a\nb'\""), "a\nb'\"", "'a\\nb\\'\"'"),
+            (
+                json!("\x7f\u{a0}\u{e9}\u{200b}\u{65e5}\u{e0001}"),
+                "\x7f\u{a0}\u{e9}\u{200b}\u{65e5}\u{e0001}",
+                "'\\x7f\\xa0\u{e9}\\u200b\u{65e5}\\U000e0001'",
+            ),
             (json!(null), "None", "None"),
             (json!(true), "True", "True"),
             (json!(1.0), "1.0", "1.0"),
@@ -169,7 +208,7 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_read_as_by_python() {
-        for (text, number) in [(" 2 ", 2), ("-3", -3), ("+1_000", 1000)] {
+        for (text, number) in [(" 2 \x1f", 2), ("-3", -3), ("+1_000", 1000)] {
             assert_eq!(int(text), Ok(number));
         }
         for text in ["", "1__0", "_1", "1.0", "- 1", "x", "0x1"] {

@@ -52,6 +52,8 @@ fn headline(error: &Error, endpoint: &str) -> String {
         }
         ErrorKind::Transport => format!("Could not connect to the endpoint URL: \"{url}\""),
         ErrorKind::Deadline => format!("Read timeout on endpoint URL: \"{url}\""),
+        // The program has no other token than one that is given as it is.
+        ErrorKind::Token => "The token has characters that a header cannot have".to_owned(),
         _ => format!(
             "An error occurred ({}) when calling the CreateFaceLivenessSession operation: {}",
             reason(error),
@@ -103,9 +105,10 @@ fn advice(error: &Error) -> Option<String> {
             ));
         }
         (ErrorKind::Deadline, _) => {
-            "Give it longer with --cli-read-timeout. Repeat the call with the same \
-             --client-request-token to get a session that was made after all."
+            "Give it longer with --cli-read-timeout. With a --client-request-token of your own, \
+             the same call again gets a session that was made after all."
         }
+        (ErrorKind::Token, _) => "Check --token, its variable or its line in the profile.",
         (_, Some(Reason::Unauthenticated)) => {
             "Say who calls with --token, or --client-cert and --client-key."
         }

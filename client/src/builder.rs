@@ -221,9 +221,9 @@ impl Builder {
         self
     }
 
-    /// How long a call may take, all attempts and waits together; none for no
-    /// limit. A call's own `grpc-timeout` goes before it. Default:
-    /// [`DEFAULT_DEADLINE`].
+    /// How long a call may take, all attempts and waits together; none, or longer
+    /// than gRPC can say (99 999 999 hours), for no limit. A call's own
+    /// `grpc-timeout` goes before it. Default: [`DEFAULT_DEADLINE`].
     pub fn default_deadline(mut self, deadline: Option<Duration>) -> Self {
         self.deadline = deadline;
         self

@@ -231,6 +231,7 @@ impl Intent {
             .client_request_token
             .get_or_insert_with(|| uuid::Uuid::new_v4().to_string());
         let limit = channel::timeout_of_metadata(&metadata).or(usual_limit);
+        let limit = limit.filter(|limit| *limit <= channel::LONGEST_TIMEOUT);
         Self {
             deadline: limit.and_then(|limit| Instant::now().checked_add(limit)),
             limit,

@@ -132,8 +132,14 @@ fn is_session_id(id: &str) -> bool {
     id.len() == 36 && uuid::Uuid::try_parse(id).is_ok() && !id.contains(char::is_uppercase)
 }
 
+/// From 1970 to 9999: beyond, clocks are wrong, and libraries that print times may
+/// panic.
 fn time(timestamp: Option<prost_types::Timestamp>) -> Option<SystemTime> {
-    timestamp?.try_into().ok()
+    const YEAR_10_000: i64 = 253_402_300_800;
+    let timestamp = timestamp?;
+    let is_valid = (0..YEAR_10_000).contains(&timestamp.seconds)
+        && (0..1_000_000_000).contains(&timestamp.nanos);
+    is_valid.then(|| timestamp.try_into().ok()).flatten()
 }
 
 /// The value of a metadata key, if it is there and is text.

@@ -32,6 +32,7 @@ mod logs;
 mod lost_answers;
 mod metrics;
 mod mistakes;
+mod reasons;
 mod redis;
 mod redis_access;
 mod redis_cluster;

@@ -59,13 +59,16 @@ pub(crate) fn read(line: impl IntoIterator<Item = OsString>) -> Result<Read, Fai
     if asks_help || flag.is_some() {
         return Ok(Read::Print(help(definition, Some(&name), flag)));
     }
-    let inner = parse(&outer.rest, &specs(command.get_arguments()))?;
+    // The AWS CLI's second step knows nothing of a `--` that the first one met.
+    let rest = argparse::words(outer.rest.into_iter().map(Word::into_text));
+    let inner = parse(&rest, &specs(command.get_arguments()))?;
     refuse_unknown(&inner.rest, command.get_positionals().count())?;
     let mut normal = vec!["face-liveness".to_owned()];
     normal.extend(outer.options.into_iter().map(option));
     normal.push(name);
     normal.extend(inner.options.into_iter().map(option));
-    normal.extend(inner.rest.into_iter().map(Word::into_text));
+    let positionals = inner.rest.into_iter().map(Word::into_text);
+    normal.extend(positionals.filter(|word| !word.is_empty()));
     let cli = Cli::try_parse_from(normal).map_err(|error| complaint(&error))?;
     Ok(Read::Run(Box::new(cli)))
 }
@@ -129,7 +132,8 @@ fn take_positional(words: &mut Vec<Word>) -> Option<String> {
 }
 
 /// Refuses options that are left, and more words than the command takes. They are
-/// told in the AWS CLI's order: the first word that is no option comes last.
+/// told in the AWS CLI's order: the first word that is no option comes last, unless
+/// it is empty.
 fn refuse_unknown(words: &[Word], positionals: usize) -> Result<(), Failure> {
     let options = words.iter().filter(|word| matches!(word, Word::Option(_)));
     let options = options.count();
@@ -137,12 +141,15 @@ fn refuse_unknown(words: &[Word], positionals: usize) -> Result<(), Failure> {
         return Ok(());
     }
     let mut words = words.to_vec();
-    let first = take_positional(&mut words);
+    let first = take_positional(&mut words).filter(|first| !first.is_empty());
     let unknown: Vec<_> = words
         .into_iter()
         .map(Word::into_text)
         .chain(first)
         .collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
     Err(Failure::unknown_options(USAGE, &unknown))
 }
 

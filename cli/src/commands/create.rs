@@ -25,7 +25,7 @@ pub(super) fn prepare(
     let parameters = parameters::parameters(options)?;
     let skeleton = options.generate_cli_skeleton.as_deref();
     if skeleton == Some("input") {
-        output::print_json(&skeleton::skeleton(&model::INPUT));
+        output::print_json(&skeleton::skeleton(&model::INPUT)).map_err(Failure::exception)?;
         return Ok(None);
     }
     validate::validate(&parameters).map_err(Failure::exception)?;

@@ -38,10 +38,7 @@ pub(crate) fn run(cli: Cli) -> Result<u8, Failure> {
         Task::Health(options) => runtime()?.block_on(health::run(options, &settings)),
         Task::Describe(options) => runtime()?.block_on(describe::run(options, &settings)),
         Task::Bench(options) => runtime()?.block_on(bench::run(options, &settings)),
-        Task::Completions(options) => {
-            completions::run(options);
-            Ok(0)
-        }
+        Task::Completions(options) => completions::run(options),
     }
 }
 

@@ -43,7 +43,7 @@ fn value(given: &Option<String>, option: &str) -> Result<Option<String>, Failure
 
 fn settings(text: &str) -> Result<Value, Failure> {
     let option = "--settings";
-    let trimmed = text.trim();
+    let trimmed = crate::python::strip(text);
     if trimmed.starts_with('{') {
         return json::parse(text).map_err(|error| Failure::parameter(option, error));
     }

@@ -17,6 +17,7 @@
 use serde_json::{Map, Value};
 
 use super::paramfile;
+use crate::python;
 
 /// Lists and structures inside each other beyond this end the parse, not the stack.
 const MAX_DEPTH: usize = 128;
@@ -27,7 +28,9 @@ const MAX_DEPTH: usize = 128;
 /// The AWS CLI's message, the place marked with a caret.
 pub(crate) fn parse(input: &str) -> Result<Value, Error> {
     let mut parser = Parser {
+        text: input,
         input: input.chars().collect(),
+        offsets: input.char_indices().map(|(offset, _)| offset).collect(),
         index: 0,
         resolves_files: false,
         depth: 0,
@@ -44,15 +47,18 @@ pub(crate) enum Error {
     File(String),
 }
 
-struct Parser {
+struct Parser<'a> {
+    text: &'a str,
+    /// The characters of `text`, and where each begins.
     input: Vec<char>,
+    offsets: Vec<usize>,
     index: usize,
     /// Whether the values of the current key may name files.
     resolves_files: bool,
     depth: usize,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn parameter(&mut self) -> Result<Map<String, Value>, Error> {
         let mut parameters = Map::new();
         let (key, value) = self.keyval()?;
@@ -191,8 +197,8 @@ impl Parser {
         if begins != Some(&'"') {
             return None;
         }
-        let text: String = self.input[self.index..].iter().collect();
-        let mut values = serde_json::Deserializer::from_str(&text).into_iter();
+        let text = self.text.get(*self.offsets.get(self.index)?..)?;
+        let mut values = serde_json::Deserializer::from_str(text).into_iter();
         let value = values.next()?.ok()?;
         self.index += text[..values.byte_offset()].chars().count();
         Some(value)
@@ -237,7 +243,7 @@ impl Parser {
             }
             allowed = follows;
         }
-        (!text.is_empty()).then(|| text.trim_end().to_owned())
+        (!text.is_empty()).then(|| text.trim_end_matches(python::is_space).to_owned())
     }
 
     /// Text in quotes; `\` escapes the quote and itself. Where no quote closes,
@@ -371,9 +377,11 @@ fn is_later_follow(character: char) -> bool {
 }
 
 fn is_in_text(character: char) -> bool {
-    let in_range = matches!(character, '!'..='\u{ffff}') || character.is_whitespace();
+    let in_range = matches!(character, '!'..='\u{ffff}') || python::is_space(character);
     in_range && !"\"',".contains(character)
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -76,7 +76,8 @@ impl Style {
     /// Prints the answer to stdout. That nobody reads it is no failure.
     ///
     /// # Errors
-    /// What the query or the table cannot do with the answer.
+    /// What the query or the table cannot do with the answer; why it cannot be
+    /// written.
     pub(crate) fn print(&self, title: &str, answer: Value) -> Result<(), String> {
         let answer = match &self.query {
             Some(query) => query.search(answer)?,
@@ -87,21 +88,33 @@ impl Style {
             Format::Text => text::render(&answer),
             Format::Table => table::render(title, &answer, self.color.is_on(), terminal_width())?,
         };
-        write(&rendered);
-        Ok(())
+        write(&rendered)
     }
 }
 
 /// Prints a value as JSON, whatever the format of answers.
-pub(crate) fn print_json(value: &Value) {
-    write(&json::render(value));
+///
+/// # Errors
+/// Why it cannot be written.
+pub(crate) fn print_json(value: &Value) -> Result<(), String> {
+    write(&json::render(value))
 }
 
 /// Writes to stdout. A reader that hung up has what it wanted.
-pub(crate) fn write(text: &str) {
+///
+/// # Errors
+/// Why it cannot be written: a full disk, most likely.
+pub(crate) fn write(text: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("Cannot write the output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The width of stdout's terminal, or what terminals had for long.

@@ -268,8 +268,7 @@ fn sum(items: &[Value]) -> Exact {
 fn to_number(text: &str) -> Value {
     match python::int(text) {
         Ok(whole) => whole.into(),
-        Err(_) => text
-            .trim()
+        Err(_) => python::strip(text)
             .parse()
             .map_or(Value::Null, |float| Exact::Float(float).value()),
     }

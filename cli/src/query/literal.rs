@@ -1,4 +1,4 @@
-//! Literals between backticks.
+//! Literals between backticks, and what stands between them.
 
 use serde_json::Value;
 
@@ -23,6 +23,22 @@ pub(super) fn quote_bare(expression: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// How many characters outside literals can open a level of an expression: an upper
+/// bound of its depth.
+pub(super) fn operators(expression: &str) -> usize {
+    let mut count = 0;
+    let mut rest = expression;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '`' | '\'' | '"' => delimited(rest).unwrap_or(rest.len()),
+            other => other.len_utf8(),
+        };
+        count += usize::from("([{.*!&|<>=".contains(first));
+        rest = &rest[length..];
+    }
+    count
 }
 
 /// The literal that stands at `offset` of the expression, its members in order.

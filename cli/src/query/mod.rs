@@ -12,6 +12,10 @@ mod number;
 use jmespath::ast::Ast;
 use serde_json::Value;
 
+/// Expressions are read and evaluated by recursion. No expression of use comes near
+/// this many operators; those beyond would end the stack, not only the program.
+const MAX_OPERATORS: usize = 500;
+
 /// A parsed expression.
 #[derive(Debug)]
 pub(crate) struct Query {
@@ -28,6 +32,11 @@ impl Query {
         let bad = |reason: &str| format!("Bad value for --query {expression}: {reason}");
         if expression.trim().is_empty() {
             return Err(bad("Invalid JMESPath expression: cannot be empty."));
+        }
+        if literal::operators(expression) > MAX_OPERATORS {
+            return Err(bad(&format!(
+                "Invalid JMESPath expression: more than {MAX_OPERATORS} operators"
+            )));
         }
         let source = literal::quote_bare(expression);
         match jmespath::parse(&source) {

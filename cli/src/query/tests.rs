@@ -1,4 +1,5 @@
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 fn search(expression: &str, value: &Value) -> Result<Value, String> {
@@ -133,4 +134,70 @@ fn a_mistake_in_an_expression_is_marked_with_a_caret() {
     assert!(told.ends_with("\nfoo bar\n    ^"), "{told}");
     let told = Query::parse(" ").unwrap_err();
     assert!(told.ends_with("cannot be empty."), "{told}");
+}
+
+#[test]
+fn an_expression_of_any_depth_ends_in_an_error_and_not_in_a_full_stack() {
+    let deep = [
+        "(".repeat(50_000),
+        "!".repeat(50_000),
+        "[".repeat(50_000),
+        "{a:".repeat(50_000),
+        "&".repeat(50_000),
+        "a[?".repeat(50_000),
+        format!("a{}", ".a".repeat(50_000)),
+        format!("a{}", "[0]".repeat(50_000)),
+        format!("a{}", "[]".repeat(50_000)),
+        format!("a{}", ".*".repeat(50_000)),
+        format!("a{}", "|a".repeat(50_000)),
+        format!("a{}", "==a".repeat(50_000)),
+    ];
+    for expression in deep {
+        let told = Query::parse(&expression).unwrap_err();
+        assert!(told.ends_with("more than 500 operators"));
+    }
+    let deepest = format!(
+        "{}@{}",
+        "[".repeat(MAX_OPERATORS),
+        "]".repeat(MAX_OPERATORS)
+    );
+    assert!(search(&deepest, &json!(1)).is_ok());
+    let quoted = format!("'{0}' || `\"{0}\"` || \"{0}\"", "(".repeat(1000));
+    assert!(search(&quoted, &json!(1)).is_ok());
+}
+
+/// Texts of what expressions are made of.
+fn near_expression() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[a-c(){}\\[\\].*!&|<>=@,:?'`\" 0-9-]",
+        proptest::sample::select(vec![
+            "[?",
+            "[]",
+            "[*]",
+            "==",
+            "||",
+            "&&",
+            "`[1]`",
+            "'x'",
+            "a",
+            "{a: ",
+            "sort_by(@, &a)",
+            "length(",
+            "[::-1]",
+            "to_string(@)",
+        ])
+        .prop_map(str::to_owned),
+        any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_evaluated_or_refused(text in any::<String>(), near in near_expression()) {
+        let value = json!({"a": [{"a": 1, "b": "x"}, {"a": 2.5}], "b": {"c": null}});
+        for expression in [text, near] {
+            let _ = search(&expression, &value);
+        }
+    }
 }

@@ -166,6 +166,36 @@ async fn every_shell_gets_a_script_that_knows_the_options() {
     );
 }
 
+/// Asks bash what it would complete the last word to, as pressing Tab does.
+const COMPLETE: &str = r#"
+    source ./script
+    specification=$(complete -p face-liveness)
+    function=${specification##*-F }
+    function=${function%% *}
+    COMP_WORDS=("$@")
+    COMP_CWORD=$(($# - 1))
+    "$function" face-liveness "${COMP_WORDS[-1]}" "${COMP_WORDS[-2]}"
+    echo "${COMPREPLY[*]}"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn bash_completes_commands_options_and_values() {
+    let script = offline(["completions", "bash"]).await.good();
+    for (line, completed) in [
+        (&["he"][..], "health"),
+        (&["create", "--sett"], "--settings"),
+        (&["create-face-liveness-session", "--kms"], "--kms-key-id"),
+        (&["health", "--output", "t"], "text table"),
+        (&["bench", "--dur"], "--duration"),
+        (&["completions", "z"], "zsh"),
+    ] {
+        let bash = Program::new("bash").file("script", &script);
+        let words = ["-c", COMPLETE, "bash", "face-liveness"];
+        let ran = bash.args(words.iter().chain(line)).run().await;
+        assert_eq!(ran.good(), format!("{completed}\n"), "{line:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_command_has_help_with_examples() {
     for command in [
@@ -223,6 +253,12 @@ async fn a_command_line_that_cannot_be_read_is_told_as_by_the_aws_cli() {
             &["create", "a", "b", "--bogus"],
             255,
             "Unknown options: b, --bogus, a",
+        ),
+        (&["create", "", "--bogus"], 255, "Unknown options: --bogus"),
+        (
+            &["create", "--", "--settings"],
+            2,
+            "face-liveness: error: argument --settings: expected one argument",
         ),
         (
             &["create", "--c", "x"],

@@ -123,6 +123,17 @@ async fn a_token_comes_from_the_option_a_file_or_the_variable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_token_that_no_header_can_have_is_told_and_not_repeated() {
+    let gateway = gateway().await;
+    let ran = create(&gateway, &["--debug", "--token", "sec\nret"]).await;
+    assert_eq!(ran.status, 255);
+    let told = "\nThe token has characters that a header cannot have\nCheck --token";
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("sec\n"), "{}", ran.stderr);
+    assert!(gateway.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn files_that_hold_no_certificate_are_told() {
     let program = Program::new(BINARY).file("ca.pem", "nothing").args([
         "create",

@@ -1,6 +1,6 @@
 //! Output in every format, as the AWS CLI 1.46.3 prints the same.
 
-use crate::support::offline;
+use crate::support::{BINARY, Program, gateway, offline};
 
 const TEXT: &str = concat!(
     "None\n",
@@ -146,4 +146,22 @@ async fn a_table_that_no_table_can_show_is_told() {
         ran.stderr,
         "\nRow should have 1 elements, instead it has 2\n"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn output_that_cannot_be_written_is_a_failure_unless_nobody_reads_it() {
+    let gateway = gateway().await;
+    let folder = std::path::Path::new(BINARY).parent().unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    for (line, status) in [
+        ("face-liveness create >/dev/full", 255),
+        ("face-liveness --version >/dev/full", 255),
+        ("face-liveness completions bash >/dev/full", 255),
+        // The reader is gone before there is anything to read.
+        ("exec 3> >(:); wait $!; face-liveness create >&3", 0),
+    ] {
+        let program = Program::new("bash").at(&gateway).env("PATH", &path);
+        let ran = program.args(["-c", line]).run().await;
+        assert_eq!(ran.status, status, "{line}: {}", ran.stderr);
+    }
 }

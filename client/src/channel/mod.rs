@@ -32,7 +32,7 @@ pub(crate) use failure::Failure;
 pub use resolve::{Dns, Resolve, Resolving};
 pub use target::InvalidEndpoint;
 pub(crate) use target::Target;
-pub(crate) use timeout::of_metadata as timeout_of_metadata;
+pub(crate) use timeout::{LONGEST as LONGEST_TIMEOUT, of_metadata as timeout_of_metadata};
 
 /// What a call's answer is awaited in.
 type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Status>> + Send>>;

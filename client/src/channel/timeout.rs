@@ -7,6 +7,10 @@ use tonic::metadata::MetadataMap;
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
+/// The longest that a `grpc-timeout` can say, over 11 000 years: eight digits of
+/// hours. [`tonic::Request::set_timeout`] panics beyond.
+pub(crate) const LONGEST: Duration = Duration::from_secs(99_999_999 * 3600);
+
 /// A call's time limit, if it has a valid one.
 pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
     parse(headers.get(GRPC_TIMEOUT)?.to_str().ok()?)
@@ -47,6 +51,7 @@ mod tests {
             Duration::from_millis(1234),
             Duration::from_secs(9),
             Duration::from_secs(100_000),
+            LONGEST,
         ] {
             let mut request = tonic::Request::new(());
             request.set_timeout(timeout);

@@ -110,6 +110,28 @@ async fn a_call_without_a_deadline_sends_none() {
 }
 
 #[tokio::test]
+async fn a_deadline_beyond_what_grpc_can_say_is_none() {
+    const LONGEST: Duration = Duration::from_secs(99_999_999 * 3600);
+    let gateway = FakeGateway::start().await.unwrap();
+    for (deadline, is_sent) in [
+        (LONGEST, true),
+        (LONGEST + Duration::from_nanos(1), false),
+        (Duration::from_secs(u64::MAX / 4), false),
+        (Duration::MAX, false),
+    ] {
+        let client = quick()
+            .endpoint(gateway.endpoint())
+            .connect_timeout(Some(deadline))
+            .resolve_interval(deadline)
+            .default_deadline(Some(deadline));
+        create(&client.build().unwrap()).await.unwrap();
+        let requests = gateway.requests();
+        let sent = requests.last().unwrap().text("grpc-timeout");
+        assert_eq!(sent.is_some(), is_sent, "{deadline:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_deadline_covers_the_bearer_token() {
     let gateway = FakeGateway::start().await.unwrap();
     let client = quick()

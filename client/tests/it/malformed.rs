@@ -28,6 +28,13 @@ fn valid() -> CreateSessionResponse {
     }
 }
 
+fn expiring(seconds: i64, nanos: i32) -> CreateSessionResponse {
+    CreateSessionResponse {
+        expire_time: Some(prost_types::Timestamp { seconds, nanos }),
+        ..valid()
+    }
+}
+
 #[tokio::test]
 async fn an_answer_without_a_valid_session_is_an_error_that_says_what_is_wrong() {
     let gateway = FakeGateway::start().await.unwrap();
@@ -75,6 +82,10 @@ async fn an_answer_without_a_valid_session_is_an_error_that_says_what_is_wrong()
             },
             "expire_time is before create_time",
         ),
+        (expiring(-1, 0), "expire_time is no time"),
+        (expiring(0, -1), "expire_time is no time"),
+        (expiring(253_402_300_800, 0), "expire_time is no time"),
+        (expiring(i64::MAX, i32::MAX), "expire_time is no time"),
     ] {
         gateway.enqueue(Answer::response(answer));
         let error = create(&client).await.unwrap_err();

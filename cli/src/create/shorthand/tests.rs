@@ -17,6 +17,7 @@ fn the_grammar_is_that_of_the_aws_cli() {
         ("a=b,c", json!({"a": ["b", "c"]})),
         ("a=b,c,d=e", json!({"a": ["b", "c"], "d": "e"})),
         ("a = b , c = d", json!({"a": "b", "c": "d"})),
+        ("a=b\x1fc\x1f,d=e", json!({"a": "b\x1fc", "d": "e"})),
         ("a=b c ,d=e", json!({"a": "b c", "d": "e"})),
         ("a=b=c", json!({"a": "b=c"})),
         ("a=[b,c]", json!({"a": ["b", "c"]})),
