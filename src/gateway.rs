@@ -26,11 +26,12 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
+use crate::caller::Rules;
 use crate::config::Config;
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
+    FramingLayer, GrpcOnlyLayer, IdentityLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
@@ -118,10 +119,8 @@ impl Gateway {
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
-        let callers = Arc::new(config.callers.clone());
-        let budget = Budget::start(&config, &callers)
-            .await
-            .map_err(Error::Store)?;
+        let rules = Rules::new(config.callers.clone());
+        let budget = Budget::start(&config).await.map_err(Error::Store)?;
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -137,8 +136,8 @@ impl Gateway {
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: config.identity,
-                allowance: Arc::new(Allowance::new(callers)),
+                identity: IdentityLayer::new(config.identity, rules),
+                allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
             },
@@ -234,7 +233,7 @@ impl Stack {
 /// What the layers around the session service need to know.
 #[derive(Clone, Debug)]
 struct Guards {
-    identity: Identity,
+    identity: IdentityLayer,
     allowance: Arc<Allowance>,
     max_deadline: Duration,
     admission: Arc<Admission>,
@@ -255,8 +254,8 @@ fn sessions<U: Upstream>(service: FaceLiveness<U>, guards: Guards) -> impl GrpcS
         .layer(CatchPanicLayer::custom(panicked))
         // Bounds everything that waits.
         .layer(DeadlineLayer::new(max_deadline))
-        // Says who calls.
-        .layer(IdentityLayer::new(identity))
+        // Says who calls, and under which rule.
+        .layer(identity)
         // Holds each caller to its own rate.
         .layer(AllowanceLayer::new(allowance))
         // Sheds what would only wait.
@@ -274,6 +273,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::Identity;
     use axum::response::IntoResponse as _;
     use http::Request;
     use http_body_util::Full;
@@ -287,8 +287,8 @@ mod tests {
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
         let guards = Guards {
-            identity: Identity::Anonymous,
-            allowance: Arc::new(Allowance::new(Arc::default())),
+            identity: IdentityLayer::new(Identity::Anonymous, Rules::default()),
+            allowance: Arc::new(Allowance::new()),
             max_deadline: Duration::from_secs(1),
             admission: Arc::new(Admission::new(1)),
         };

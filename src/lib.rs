@@ -14,12 +14,14 @@
 //! | [`inbound`] | what every incoming RPC crosses |
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
 //! | [`session`], [`region`], [`caller`] | the domain |
+//! | [`policy`] | what a caller may ask for |
 //! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
+//! | [`trial`] | what a caller may do, for `check-config --as` |
 
 pub mod args;
 pub mod caller;
@@ -30,6 +32,7 @@ pub mod gateway;
 mod health;
 pub mod healthcheck;
 mod inbound;
+pub mod policy;
 pub mod quota;
 pub mod redis;
 pub mod refusal;
@@ -40,6 +43,7 @@ mod services;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trial;
 pub mod upstream;
 
 pub use server::Drained;

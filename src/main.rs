@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use face_liveness_gateway::args::{Args, Command};
+use face_liveness_gateway::args::{Args, CheckFlags, Command};
 use face_liveness_gateway::config::{
     self, Config, Effective, Flags, Mistake, Mistakes, Trust, Variables,
 };
@@ -13,6 +13,7 @@ use face_liveness_gateway::dev::{self, Dev};
 use face_liveness_gateway::gateway::Gateway;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
 use face_liveness_gateway::telemetry::logs;
+use face_liveness_gateway::trial::Trial;
 use face_liveness_gateway::{VERSION, healthcheck};
 use tokio::runtime::Runtime;
 
@@ -82,10 +83,21 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
     ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
 }
 
-fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
-    match load(runtime, flags, mistakes) {
-        Ok((_, effective)) => say(&effective),
-        Err(mistakes) => fail(USAGE, &mistakes),
+fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -> ExitCode {
+    let (config, effective) = match load(runtime, &flags.config, mistakes) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return fail(USAGE, &mistakes),
+    };
+    let Some(caller) = &flags.caller else {
+        return say(&effective);
+    };
+    match Trial::run(&config, caller, flags.request.as_deref()) {
+        Ok(trial) if trial.is_allowed() => say(&trial),
+        Ok(trial) => {
+            say(&trial);
+            ExitCode::from(FAILURE)
+        }
+        Err(error) => fail(USAGE, &error),
     }
 }
 

@@ -63,6 +63,22 @@ pub enum Refusal {
         /// What it could ask for.
         served: Vec<Region>,
     },
+    /// The caller may not call at all.
+    #[error("{caller} is not admitted: no rule of this gateway lets it create sessions")]
+    NotAdmitted {
+        /// Who.
+        caller: Caller,
+    },
+    /// The request asks for what the caller may not ask for.
+    #[error("the policy for {caller}: {}", summary(.violations))]
+    Policy {
+        /// Who.
+        caller: Caller,
+        /// The rule that holds for it, as the configuration names it.
+        rule: Box<str>,
+        /// What it must not ask for.
+        violations: Vec<Violation>,
+    },
     /// The caller calls more often than it may.
     #[error("{caller} calls more often than it may; retry in {wait:?}")]
     CallerRate {
@@ -137,6 +153,9 @@ impl Refusal {
             }
             Self::Unimplemented(_) => (Code::Unimplemented, "UNIMPLEMENTED", None),
             Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
+            Self::NotAdmitted { .. } | Self::Policy { .. } => {
+                (Code::PermissionDenied, "POLICY", None)
+            }
             Self::CallerRate { wait, .. } => (Code::ResourceExhausted, "CALLER_RATE", Some(*wait)),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),
             Self::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED)),
@@ -144,7 +163,7 @@ impl Refusal {
             Self::Internal => (Code::Internal, "INTERNAL", None),
             Self::Upstream(error) => return upstream_row(error),
         };
-        let info = HashMap::new();
+        let info = self.info();
         Row {
             code,
             domain: GATEWAY_DOMAIN,
@@ -157,6 +176,18 @@ impl Refusal {
 }
 
 impl Refusal {
+    /// What `ErrorInfo` tells besides the reason.
+    fn info(&self) -> HashMap<String, String> {
+        let (caller, rule) = match self {
+            Self::NotAdmitted { caller } => (caller, "admitted"),
+            Self::Policy { caller, rule, .. } => (caller, &**rule),
+            _ => return HashMap::new(),
+        };
+        [("caller", caller.to_string()), ("rule", rule.to_owned())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into()
+    }
+
     /// Whose quota is used up, as `QuotaFailure` names it.
     fn quota_subject(&self) -> String {
         match self {
@@ -311,7 +342,9 @@ impl From<Refusal> for Status {
 
 fn violations(refusal: &Refusal) -> Vec<Violation> {
     match refusal {
-        Refusal::InvalidRequest(violations) => violations.clone(),
+        Refusal::InvalidRequest(violations) | Refusal::Policy { violations, .. } => {
+            violations.clone()
+        }
         Refusal::RegionNotServed { served, .. } => vec![Violation {
             field: "region".to_owned(),
             description: format!("must be one of {}", names(served)),

@@ -6,9 +6,11 @@ mod callers;
 mod check;
 mod flags;
 mod layers;
+mod policy;
 mod quota;
 mod report;
 mod settings;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -221,7 +223,7 @@ pub async fn load(
     );
     match config {
         Some(config) if mistakes.is_empty() => {
-            let mut shown = settings;
+            let mut shown = settings.redacted();
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }

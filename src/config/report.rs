@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::Settings;
 use super::layers::{Layers, Source, settable_keys, variable};
 use crate::region::Region;
@@ -49,6 +51,17 @@ impl Effective {
         }
     }
 
+    /// One item of a list of tables.
+    fn item(&self, f: &mut fmt::Formatter<'_>, list: &str, item: &impl Serialize) -> fmt::Result {
+        let mut whole = toml::Table::new();
+        let item = toml::Table::try_from(item).map_err(|_| fmt::Error)?;
+        let items = vec![toml::Value::Table(without_empty(item))];
+        whole.insert(list.to_owned(), items.into());
+        let text = toml::to_string(&whole).map_err(|_| fmt::Error)?;
+        let (heading, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        write!(f, "\n{heading}  # {}\n{rest}", self.source(list))
+    }
+
     /// The lines by table, those of no table first.
     fn sections(&self) -> Vec<(Option<String>, Vec<Line>)> {
         let values = toml::Table::try_from(&self.settings).unwrap_or_default();
@@ -63,6 +76,18 @@ impl Effective {
         }
         sections
     }
+}
+
+/// A table that sets nothing need not be shown.
+fn without_empty(table: toml::Table) -> toml::Table {
+    let shown = table.into_iter().filter_map(|(key, value)| match value {
+        toml::Value::Table(below) => {
+            let below = without_empty(below);
+            (!below.is_empty()).then_some((key, toml::Value::Table(below)))
+        }
+        value => Some((key, value)),
+    });
+    shown.collect()
 }
 
 fn find<'a>(values: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
@@ -90,8 +115,10 @@ impl fmt::Display for Effective {
             }
         }
         for region in &self.settings.regions {
-            writeln!(f, "\n[[regions]]  # {}", self.source("regions"))?;
-            f.write_str(&toml::to_string(region).map_err(|_| fmt::Error)?)?;
+            self.item(f, "regions", region)?;
+        }
+        for caller in &self.settings.callers {
+            self.item(f, "callers", caller)?;
         }
         Ok(())
     }

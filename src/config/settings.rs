@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::texts::Texts;
+
 /// The quota store that needs no other service.
 pub(crate) const MEMORY_STORE: &str = "memory";
 
@@ -47,7 +49,7 @@ pub(crate) struct Settings {
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
-    pub(crate) default_caller: AllowanceSettings,
+    pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
     pub(crate) callers: Vec<CallerSettings>,
 }
@@ -71,7 +73,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
-            default_caller: AllowanceSettings::default(),
+            default_caller: DefaultCallerSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
         }
@@ -101,39 +103,92 @@ pub(crate) struct RegionSettings {
     pub(crate) concurrent_sessions: Option<Limit>,
 }
 
-/// One of the callers with an allowance of its own (`[[callers]]`).
+/// One of the callers with a rule of their own (`[[callers]]`); what it leaves
+/// out is as in `[default_caller]`, except that it is admitted.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CallerSettings {
     pub(crate) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) admitted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) burst: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) weight: Option<u32>,
+    pub(crate) policy: PolicySettings,
 }
 
-/// What a caller may ask for without an entry of its own (`[default_caller]`).
+/// How a caller is treated without an entry of its own (`[default_caller]`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct AllowanceSettings {
+pub(crate) struct DefaultCallerSettings {
+    /// Whether there are callers without an entry at all.
+    pub(crate) admitted: bool,
     /// Calls per second; 0 switches the limit off.
     pub(crate) rate: f64,
     /// Calls at once after a pause.
     pub(crate) burst: u32,
     /// Turns in each round of the queue for the account's quota.
     pub(crate) weight: u32,
+    pub(crate) policy: PolicySettings,
 }
 
-impl Default for AllowanceSettings {
+impl Default for DefaultCallerSettings {
     fn default() -> Self {
         // No limit of its own: the account's quota bounds it, and the queue's
         // turns keep it from crowding out the others.
         Self {
+            admitted: true,
             rate: 0.0,
             burst: 1,
             weight: 1,
+            policy: PolicySettings::default(),
         }
     }
 }
+
+/// What a caller may ask for (`policy`); what is left out is not restricted.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PolicySettings {
+    pub(crate) own_output: Option<bool>,
+    pub(crate) outputs: Option<Texts>,
+    pub(crate) kms_keys: Option<Texts>,
+    pub(crate) regions: Option<Texts>,
+    pub(crate) max_audit_images: Option<u8>,
+    pub(crate) challenges: Option<Texts>,
+    pub(crate) defaults: DefaultsSettings,
+}
+
+/// What the gateway fills in where a request says nothing (`policy.defaults`).
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DefaultsSettings {
+    pub(crate) bucket: Option<String>,
+    pub(crate) key_prefix: Option<String>,
+    pub(crate) kms_key: Option<String>,
+    pub(crate) audit_images: Option<u8>,
+    pub(crate) challenges: Option<Texts>,
+}
+
+impl PolicySettings {
+    /// The same without what is secret.
+    pub(crate) fn redacted(mut self) -> Self {
+        let hidden = || REDACTED.to_owned();
+        if let Some(keys) = &mut self.kms_keys {
+            keys.0.iter_mut().for_each(|key| *key = hidden());
+        }
+        if let Some(key) = &mut self.defaults.kms_key {
+            *key = hidden();
+        }
+        self
+    }
+}
+
+/// Stands for what must not be seen.
+const REDACTED: &str = "[redacted]";
 
 /// A limit of the account at AWS.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -273,5 +328,16 @@ impl ServerSettings {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         }
+    }
+}
+
+impl Settings {
+    /// The same without what is secret, to be shown.
+    pub(crate) fn redacted(mut self) -> Self {
+        self.default_caller.policy = self.default_caller.policy.redacted();
+        for caller in &mut self.callers {
+            caller.policy = std::mem::take(&mut caller.policy).redacted();
+        }
+        self
     }
 }

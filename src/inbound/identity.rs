@@ -4,6 +4,7 @@
 //! Sits outside everything that treats callers differently.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready as done};
@@ -11,7 +12,7 @@ use http::{Extensions, HeaderMap, Request, Response};
 use tower::{Layer, Service};
 
 use super::refuse;
-use crate::caller::Caller;
+use crate::caller::{Caller, Rule, Rules};
 use crate::refusal::{Refusal, Violation};
 
 /// The metadata in which development names the caller.
@@ -31,15 +32,35 @@ pub(crate) fn caller(extensions: &Extensions) -> Caller {
     extensions.get().cloned().unwrap_or(Caller::Anonymous)
 }
 
-/// Adds the caller to each request; see the module.
-#[derive(Clone, Copy, Debug)]
+/// The rule for the caller, as it was when the call began.
+///
+/// # Errors
+/// When the call did not pass the [`IdentityLayer`], which is a defect.
+pub(crate) fn rule(extensions: &Extensions) -> Result<Arc<Rule>, Refusal> {
+    extensions.get().cloned().ok_or(Refusal::Internal)
+}
+
+/// Adds the caller and its rule to each request; see the module.
+#[derive(Clone, Debug)]
 pub(crate) struct IdentityLayer {
     identity: Identity,
+    rules: Rules,
 }
 
 impl IdentityLayer {
-    pub(crate) fn new(identity: Identity) -> Self {
-        Self { identity }
+    pub(crate) fn new(identity: Identity, rules: Rules) -> Self {
+        Self { identity, rules }
+    }
+
+    /// Lets the caller in, with its rule, if that admits it.
+    fn admit<B>(&self, caller: Caller, request: &mut Request<B>) -> Result<(), Refusal> {
+        let rule = self.rules.rule(&caller);
+        if !rule.admitted {
+            return Err(Refusal::NotAdmitted { caller });
+        }
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(rule);
+        Ok(())
     }
 }
 
@@ -49,7 +70,7 @@ impl<S> Layer<S> for IdentityLayer {
     fn layer(&self, inner: S) -> Self::Service {
         IdentityService {
             inner,
-            identity: self.identity,
+            layer: self.clone(),
         }
     }
 }
@@ -57,7 +78,7 @@ impl<S> Layer<S> for IdentityLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityService<S> {
     inner: S,
-    identity: Identity,
+    layer: IdentityLayer,
 }
 
 impl<S, B, R> Service<Request<B>> for IdentityService<S>
@@ -74,30 +95,27 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let caller = match self.identity {
+        let caller = match self.layer.identity {
             Identity::Anonymous => Ok(Caller::Anonymous),
             Identity::Believed => believed(request.headers()),
         };
-        match caller {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                Either::Right(self.inner.call(request))
-            }
-            Err(violation) => {
-                Either::Left(done(Ok(refuse(Refusal::InvalidRequest(vec![violation])))))
-            }
+        match caller.and_then(|caller| self.layer.admit(caller, &mut request)) {
+            Ok(()) => Either::Right(self.inner.call(request)),
+            Err(refusal) => Either::Left(done(Ok(refuse(refusal)))),
         }
     }
 }
 
-fn believed(headers: &HeaderMap) -> Result<Caller, Violation> {
+fn believed(headers: &HeaderMap) -> Result<Caller, Refusal> {
     let Some(value) = headers.get(CALLER_ID) else {
         return Ok(Caller::Anonymous);
     };
     let name = value.to_str().ok().and_then(Caller::named);
-    name.ok_or_else(|| Violation {
-        field: CALLER_ID.to_owned(),
-        description: format!("must be 1 to {} visible ASCII characters", Caller::MAX_NAME),
+    name.ok_or_else(|| {
+        Refusal::InvalidRequest(vec![Violation {
+            field: CALLER_ID.to_owned(),
+            description: format!("must be 1 to {} visible ASCII characters", Caller::MAX_NAME),
+        }])
     })
 }
 
@@ -116,7 +134,7 @@ mod tests {
         let tell = tower::service_fn(async |request: Request<()>| {
             Ok(Response::new(caller(request.extensions()).to_string()))
         });
-        IdentityLayer::new(identity)
+        IdentityLayer::new(identity, Rules::default())
             .layer(tell)
             .oneshot(request)
             .await

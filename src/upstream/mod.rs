@@ -12,6 +12,7 @@ pub mod retry;
 #[cfg(test)]
 mod testing;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
 pub use ledger::LedgerLayer;
-pub use quota::{Quota, QuotaLayer, Weights};
+pub use quota::{Quota, QuotaLayer};
 pub use rekognition::Rekognition;
 
 /// What a caller wants: the outermost part of the stack takes it.
@@ -35,6 +36,8 @@ pub struct Intent {
     pub session: SessionRequest,
     /// Who asks.
     pub caller: Caller,
+    /// Its turns in each round of the queue for the account's quota.
+    pub weight: NonZeroU32,
     /// When the answer stops being of use.
     pub deadline: Instant,
 }
@@ -49,6 +52,7 @@ impl Intent {
                 ..self.session
             },
             caller: self.caller,
+            weight: self.weight,
             token,
             deadline: self.deadline,
         }
@@ -62,6 +66,8 @@ pub struct Request {
     pub session: SessionRequest,
     /// Who asks: the key of fair queueing.
     pub caller: Caller,
+    /// Its turns in each round of the queue.
+    pub weight: NonZeroU32,
     /// What AWS knows the intent by: the same token, the same session.
     pub token: Token,
     /// When the answer stops being of use.

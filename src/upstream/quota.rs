@@ -4,8 +4,6 @@
 //! attempt's timeout, so that waiting for one does not count as AWS's time.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,28 +12,22 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
-use crate::caller::Caller;
 use crate::quota::{Denied, Limiter, Outcome};
 use crate::region::Region;
 use crate::session::Session;
 
-/// How many permits a caller's turn has.
-pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
-
 /// Keeps attempts within the quota; see [`Quota`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct QuotaLayer {
     limiters: Arc<HashMap<Region, Limiter>>,
-    weights: Weights,
 }
 
 impl QuotaLayer {
     /// A region without a limiter has no limits.
     #[must_use]
-    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>, weights: Weights) -> Self {
+    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>) -> Self {
         Self {
             limiters: Arc::new(limiters.into_iter().collect()),
-            weights,
         }
     }
 }
@@ -69,8 +61,7 @@ where
         let Some(limiter) = layer.limiters.get(&request.session.region) else {
             return inner.oneshot(request).await;
         };
-        let weight = (layer.weights)(&request.caller);
-        let permit = limiter.permit(&request.caller, weight, request.deadline);
+        let permit = limiter.permit(&request.caller, request.weight, request.deadline);
         let permit = permit.await?;
         let began = Instant::now();
         let made = inner.oneshot(request).await;
@@ -121,19 +112,13 @@ impl From<Denied> for Error {
     }
 }
 
-impl fmt::Debug for QuotaLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaLayer")
-            .field("limiters", &self.limiters)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::Caller;
     use crate::quota::{Limits, Source, Windows};
     use crate::session::{SessionId, SessionRequest, Token};
+    use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
 
@@ -154,6 +139,7 @@ mod tests {
                 token: None,
             },
             caller: Caller::Anonymous,
+            weight: NonZeroU32::MIN,
             token: Token::random(),
             deadline: Instant::now() + SECOND / 2,
         }
@@ -175,11 +161,7 @@ mod tests {
         };
         let limited = region("eu-west-1");
         let limiter = Limiter::start(limited.clone(), Windows::new(limits), Source::Memory, 10);
-        let weights: Weights = Arc::new(|_| NonZeroU32::MIN);
-        (
-            QuotaLayer::new([(limited, limiter.clone())], weights),
-            limiter,
-        )
+        (QuotaLayer::new([(limited, limiter.clone())]), limiter)
     }
 
     #[tokio::test(start_paused = true)]

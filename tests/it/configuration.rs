@@ -468,6 +468,71 @@ async fn limits_that_make_no_sense_are_mistakes() {
 }
 
 #[tokio::test]
+async fn policies_that_make_no_sense_are_mistakes() {
+    let toml = "
+        region = 'eu-west-1'
+        [default_caller.policy]
+        outputs = ['audit/in', 'b/../']
+        max_audit_images = 5
+        [default_caller.policy.defaults]
+        key_prefix = '{name}/'
+        [[callers]]
+        id = 'shop'
+        [callers.policy]
+        challenges = ['smile']
+        kms_keys = ['alias/shop']
+        [callers.policy.defaults]
+        kms_key = 'alias/hush'
+        [[callers]]
+        id = 'shop'
+        policy.regions = ['Mars']
+        policy.bogus = 1
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    let expected = [
+        "callers[0].policy.challenges",
+        "callers[0].policy.defaults.kms_key",
+        "callers[1].id",
+        "callers[1].policy.bogus",
+        "callers[1].policy.regions",
+        "default_caller.policy.defaults.key_prefix",
+        "default_caller.policy.max_audit_images",
+        "default_caller.policy.outputs",
+        "default_caller.policy.outputs",
+    ];
+    assert_eq!(keys, expected, "{told:#?}");
+    assert!(!told.concat().contains("hush"), "{told:#?}");
+}
+
+#[tokio::test]
+async fn a_variable_holds_a_list_and_what_is_printed_holds_the_callers_without_keys() {
+    let toml = "[[callers]]\nid = 'shop'\nrate = 2.0\n[callers.policy]\nkms_keys = ['alias/hush']\nregions = ['eu-*']\n[callers.policy.defaults]\nkms_key = 'alias/hush'";
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_DEFAULT_CALLER_POLICY_OUTPUTS", "a/x/, b"),
+    ];
+    let (_, effective) = load(Flags::default(), &pairs, Some(toml)).await.unwrap();
+    let printed = effective.to_string();
+    for line in [
+        "outputs = [\"a/x/\", \"b\"]",
+        "[[callers]]  # file",
+        "[callers.policy]",
+        "regions = [\"eu-*\"]",
+    ] {
+        assert!(printed.contains(line), "{line} is not in {printed}");
+    }
+    assert!(!printed.contains("hush"), "{printed}");
+    // What is hidden must be put back before it can be used.
+    let told = mistakes(Flags::default(), &[], Some(&printed)).await;
+    let key = "FILE: callers[0].policy.defaults.kms_key: ";
+    assert!(told.len() == 1 && told[0].starts_with(key), "{told:?}");
+}
+
+#[tokio::test]
 async fn the_password_of_the_quota_store_is_not_shown() {
     let flags = |store: &str| Flags {
         region: flag("us-east-1"),

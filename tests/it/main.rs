@@ -20,6 +20,7 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod policy;
 mod redis;
 mod reflection;
 mod refusals;

@@ -1,6 +1,7 @@
 //! The ledger's promises, over a scripted upstream and with time paused.
 
 use std::future::pending;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,6 +102,7 @@ fn intent_within(token: &str, left: Duration) -> Intent {
     Intent {
         session,
         caller: Caller::Anonymous,
+        weight: NonZeroU32::MIN,
         deadline: Instant::now() + left,
     }
 }
