@@ -192,6 +192,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             shared: None,
         },
         ledger: ledger::Settings::default(),
+        tls: None,
         identity: Identity::Believed,
         callers: Callers::default(),
         log: log(flags),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::box_error::BoxError;
 use face_liveness_client::v1::FILE_DESCRIPTOR_SET;
 use http::Response;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -39,6 +40,7 @@ use crate::region::Region;
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
+use crate::tls;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -147,8 +149,14 @@ impl Gateway {
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let server =
-            Server::start(listener, settings, drain.clone(), services).map_err(Error::Start)?;
+        let tls = config.tls.clone().map(tls::Acceptor::new);
+        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
+            .map_err(Error::Start)?;
+        // Goes on looking at the files while connections drain.
+        let mut background = JoinSet::new();
+        if let Some(tls) = tls {
+            background.spawn(tls.follow_files());
+        }
 
         let ready = async {
             health.ready_when_aws_is(&aws).await;

@@ -15,6 +15,7 @@
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
 //! | [`session`], [`region`], [`caller`] | the domain |
 //! | [`policy`] | what a caller may ask for |
+//! | [`tls`] | how connections are secured |
 //! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
@@ -43,6 +44,7 @@ mod services;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod trial;
 pub mod upstream;
 

@@ -117,6 +117,7 @@ impl<'a> Check<'a> {
             read_timeout: settings.read_timeout,
         };
         let callers = self.callers(settings);
+        let tls = self.tls(settings);
         let shared = self.shared_store(settings);
         self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
@@ -130,6 +131,7 @@ impl<'a> Check<'a> {
             },
             ledger: Self::ledger(settings),
             callers,
+            tls,
             identity: Identity::Anonymous,
             log: LogConfig {
                 format: settings.log_format,

@@ -11,6 +11,7 @@ mod quota;
 mod report;
 mod settings;
 mod texts;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,6 +53,8 @@ pub struct Config {
     pub quota: QuotaConfig,
     /// What is remembered of sessions that were made.
     pub ledger: ledger::Settings,
+    /// How connections are secured; `None`: not at all.
+    pub tls: Option<crate::tls::Settings>,
     /// How callers are told apart.
     pub identity: Identity,
     /// How each caller is treated.

@@ -46,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
+    pub(crate) tls: TlsSettings,
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
@@ -70,6 +71,7 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
+            tls: TlsSettings::default(),
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
@@ -88,6 +90,44 @@ pub enum LogFormat {
     Text,
     /// For machines: one JSON object a line.
     Json,
+}
+
+/// How connections to the gateway are secured (`[tls]`); without a certificate
+/// they are not.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TlsSettings {
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    pub(crate) client_ca: Option<PathBuf>,
+    pub(crate) client_auth: ClientAuthSetting,
+    #[serde(with = "humantime_serde")]
+    pub(crate) reload_interval: Duration,
+    pub(crate) max_handshakes: usize,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_auth: ClientAuthSetting::Required,
+            // Reading three small files costs nothing; certificates are renewed
+            // hours before they expire.
+            reload_interval: Duration::from_secs(10),
+            // A tenth of the connections; each costs some 50 KiB meanwhile.
+            max_handshakes: 1024,
+        }
+    }
+}
+
+/// What a client without a certificate gets.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientAuthSetting {
+    Required,
+    Optional,
 }
 
 /// One of several regions to serve (`[[regions]]`).

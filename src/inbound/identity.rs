@@ -27,6 +27,10 @@ pub enum Identity {
     Believed,
 }
 
+/// Whom the client's certificate names: an extension of the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer(pub(crate) Caller);
+
 /// The caller of the call that `extensions` belong to.
 pub(crate) fn caller(extensions: &Extensions) -> Caller {
     extensions.get().cloned().unwrap_or(Caller::Anonymous)

@@ -24,7 +24,7 @@ pub(crate) use deadline::{Deadline, DeadlineLayer};
 pub(crate) use drain::EndOnDrainLayer;
 pub(crate) use framing::FramingLayer;
 pub use identity::Identity;
-pub(crate) use identity::{IdentityLayer, caller, rule};
+pub(crate) use identity::{IdentityLayer, Peer, caller, rule};
 pub(crate) use protocol::GrpcOnlyLayer;
 pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
 

@@ -7,6 +7,8 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod certificates;
+mod program;
 mod raw;
 mod redis_server;
 mod support;
@@ -20,6 +22,7 @@ mod deadlines;
 mod health;
 mod idempotency;
 mod limits;
+mod mtls;
 mod policy;
 mod redis;
 mod reflection;
@@ -27,4 +30,5 @@ mod refusals;
 mod replicas;
 mod sessions;
 mod shutdown;
+mod tls;
 mod validation;
