@@ -21,7 +21,7 @@ use crate::VERSION;
 use crate::caller::Callers;
 use crate::config::{
     AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig, LogFormat, QuotaConfig,
-    RegionConfig, ServerSettings, Settings, Trust,
+    Reflection, RegionConfig, ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
@@ -194,6 +194,7 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         ledger: ledger::Settings::default(),
         tls: None,
         identity: Identity::Believed,
+        reflection: Reflection::Open,
         callers: Callers::default(),
         log: log(flags),
     })

@@ -28,11 +28,11 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
 use crate::caller::Rules;
-use crate::config::Config;
+use crate::config::{Config, Reflection};
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, IdentityLayer, drop_unfit_request_id,
+    FramingLayer, GrpcOnlyLayer, Identification, IdentityLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
@@ -122,6 +122,7 @@ impl Gateway {
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
         let rules = Rules::new(config.callers.clone());
+        let identification = Identification::new(config.identity.clone());
         let budget = Budget::start(&config).await.map_err(Error::Store)?;
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
@@ -138,11 +139,12 @@ impl Gateway {
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: IdentityLayer::new(config.identity, rules),
+                identity: IdentityLayer::new(identification.clone(), rules),
                 allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
             },
+            reflection: config.reflection,
             health: health.clone(),
             drain: drain.clone(),
         };
@@ -159,6 +161,7 @@ impl Gateway {
         }
 
         let ready = async {
+            identification.ready().await;
             health.ready_when_aws_is(&aws).await;
             std::future::pending::<()>().await;
         };
@@ -193,6 +196,7 @@ struct Stack {
     attempt_timeout: Duration,
     regions: Vec<Region>,
     guards: Guards,
+    reflection: Reflection,
     health: Health,
     drain: CancellationToken,
 }
@@ -228,13 +232,17 @@ impl Stack {
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
-        Services::new()
-            .add(sessions, FILE_DESCRIPTOR_SET)
-            .add(
-                until_drain.named_layer(health),
-                tonic_health::pb::FILE_DESCRIPTOR_SET,
-            )
-            .with_reflection(&until_drain)
+        let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
+            until_drain.named_layer(health),
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+        );
+        match self.reflection {
+            Reflection::Off => Ok(services.without_reflection()),
+            Reflection::Open => services.with_reflection(&until_drain, None),
+            Reflection::Authenticated => {
+                services.with_reflection(&until_drain, Some(&self.guards.identity))
+            }
+        }
     }
 }
 
@@ -295,7 +303,10 @@ mod tests {
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
         let guards = Guards {
-            identity: IdentityLayer::new(Identity::Anonymous, Rules::default()),
+            identity: IdentityLayer::new(
+                Identification::new(Identity::Anonymous),
+                Rules::default(),
+            ),
             allowance: Arc::new(Allowance::new()),
             max_deadline: Duration::from_secs(1),
             admission: Arc::new(Admission::new(1)),

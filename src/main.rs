@@ -6,9 +6,7 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use face_liveness_gateway::args::{Args, CheckFlags, Command};
-use face_liveness_gateway::config::{
-    self, Config, Effective, Flags, Mistake, Mistakes, Trust, Variables,
-};
+use face_liveness_gateway::config::{self, Config, Effective, Flags, Mistake, Mistakes, Variables};
 use face_liveness_gateway::dev::{self, Dev};
 use face_liveness_gateway::gateway::Gateway;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
@@ -61,7 +59,7 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
     };
     logs::start(config.log);
     raise_open_files();
-    let trusts_anything = matches!(config.aws.trust, Trust::Anything);
+    let warnings = config.warnings();
     let gateway = match Gateway::bind(config) {
         Ok(gateway) => gateway,
         Err(error) => return fail(FAILURE, &error),
@@ -75,10 +73,8 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         address,
         "configuration in force:\n{effective}"
     );
-    if trusts_anything {
-        tracing::warn!(
-            "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call"
-        );
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
     ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
 }

@@ -6,6 +6,7 @@
 //! carries a push-back of -1, "do not retry".
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -43,6 +44,9 @@ const RETRY_UPSTREAM: Duration = Duration::from_secs(1);
 /// New credentials are fetched within seconds, or by an operator.
 const RETRY_CREDENTIALS: Duration = Duration::from_secs(5);
 
+/// An issuer answers within a second, or its operator must act.
+const RETRY_KEYS: Duration = Duration::from_secs(1);
+
 /// A reason to say no.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -63,6 +67,12 @@ pub enum Refusal {
         /// What it could ask for.
         served: Vec<Region>,
     },
+    /// The caller does not prove who it is.
+    #[error("{0}")]
+    Unauthenticated(Credentials),
+    /// The keys that verify callers' tokens were not read yet.
+    #[error("the keys of the token issuer are not known yet; retry after the delay")]
+    KeysUnavailable,
     /// The caller may not call at all.
     #[error("{caller} is not admitted: no rule of this gateway lets it create sessions")]
     NotAdmitted {
@@ -102,6 +112,43 @@ pub enum Refusal {
     /// AWS made no session.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+}
+
+/// What is wrong with a caller's credentials: as much as an honest caller can use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Credentials {
+    /// There are none.
+    Missing {
+        /// Whether a client certificate would do.
+        certificate: bool,
+        /// Whether a bearer token would do.
+        bearer: bool,
+    },
+    /// They were good once.
+    Expired,
+    /// They are not good here.
+    NotAccepted,
+}
+
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CERTIFICATE: &str = "a client certificate with one URI or a DNS name";
+        const BEARER: &str = "a bearer token in the metadata authorization";
+        match self {
+            Self::Missing {
+                certificate: true,
+                bearer: true,
+            } => write!(f, "the call needs {CERTIFICATE}, or {BEARER}"),
+            Self::Missing {
+                certificate: true, ..
+            } => write!(f, "the call needs {CERTIFICATE}"),
+            Self::Missing { .. } => write!(f, "the call needs {BEARER}"),
+            Self::Expired => f.write_str("the token has expired; get a new one"),
+            Self::NotAccepted => f.write_str(
+                "the credentials are not accepted; they may be withdrawn, or meant for another service",
+            ),
+        }
+    }
 }
 
 /// One constraint that the request breaks.
@@ -153,6 +200,8 @@ impl Refusal {
             }
             Self::Unimplemented(_) => (Code::Unimplemented, "UNIMPLEMENTED", None),
             Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
+            Self::Unauthenticated(_) => (Code::Unauthenticated, "UNAUTHENTICATED", None),
+            Self::KeysUnavailable => (Code::Unavailable, "KEYS_UNAVAILABLE", Some(RETRY_KEYS)),
             Self::NotAdmitted { .. } | Self::Policy { .. } => {
                 (Code::PermissionDenied, "POLICY", None)
             }

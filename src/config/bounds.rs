@@ -52,6 +52,11 @@ impl Check<'_> {
             ("server.keepalive_timeout", server.keepalive_timeout, least),
             ("server.drain_delay", server.drain_delay, Duration::ZERO),
             ("server.shutdown_grace", server.shutdown_grace, least),
+            (
+                "auth.jwt.refresh_interval",
+                settings.auth.jwt.refresh_interval,
+                least,
+            ),
             ("tls.reload_interval", settings.tls.reload_interval, least),
             ("quota.store_timeout", settings.quota.store_timeout, least),
             ("quota.session_length", settings.quota.session_length, least),

@@ -14,7 +14,6 @@ use super::{
     AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
     Variables,
 };
-use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
 
 /// Asking the instance metadata service takes milliseconds where there is one;
@@ -22,7 +21,7 @@ use crate::region::{Region, WITH_FACE_LIVENESS};
 const REGION_LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Certificate authorities from a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CaBundle {
     /// Where they were read from.
     pub path: PathBuf,
@@ -63,6 +62,12 @@ impl CaBundle {
             path: path.to_owned(),
             pem,
         })
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> impl Iterator<Item = CertificateDer<'static>> {
+        // All were good when they were read.
+        CertificateDer::pem_slice_iter(&self.pem).filter_map(Result::ok)
     }
 
     /// The certificates as they stand in the file.
@@ -118,6 +123,9 @@ impl<'a> Check<'a> {
         };
         let callers = self.callers(settings);
         let tls = self.tls(settings);
+        let identity = self.callers_identity(settings);
+        let reflection = settings.auth.reflection;
+        self.open_to_anybody(settings, &identity);
         let shared = self.shared_store(settings);
         self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
@@ -132,7 +140,8 @@ impl<'a> Check<'a> {
             ledger: Self::ledger(settings),
             callers,
             tls,
-            identity: Identity::Anonymous,
+            identity,
+            reflection,
             log: LogConfig {
                 format: settings.log_format,
                 debug: settings.debug,
@@ -146,6 +155,12 @@ impl<'a> Check<'a> {
             place,
             problem: problem.into(),
         });
+    }
+
+    /// Whether a mistake was noted at the place of `key`.
+    pub(super) fn is_mistaken(&self, key: &str) -> bool {
+        let place = self.layers.source(key).place(key);
+        self.mistakes.iter().any(|mistake| mistake.place == place)
     }
 
     fn regions(&mut self, settings: &Settings, found: Option<Region>) -> Option<Vec<RegionConfig>> {

@@ -1,6 +1,7 @@
 //! The configuration: flags over `FACE_LIVENESS_*` variables over a TOML file
 //! over defaults, checked as a whole before anything is started.
 
+mod auth;
 mod bounds;
 mod callers;
 mod check;
@@ -22,7 +23,7 @@ use aws_credential_types::Credentials;
 use url::Url;
 
 use crate::caller::Callers;
-pub use crate::inbound::Identity;
+pub use crate::inbound::{Identity, Proofs, Tokens, jwt, keys};
 use crate::quota::Limits;
 use crate::redis;
 use crate::region::Region;
@@ -33,7 +34,7 @@ pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
 pub use report::Effective;
 pub(crate) use settings::{DEFAULT_PORT, Settings};
-pub use settings::{LogFormat, ServerSettings};
+pub use settings::{LogFormat, Reflection, ServerSettings};
 
 /// The environment, as one snapshot.
 pub type Variables = BTreeMap<String, String>;
@@ -57,10 +58,38 @@ pub struct Config {
     pub tls: Option<crate::tls::Settings>,
     /// How callers are told apart.
     pub identity: Identity,
+    /// Who may ask for the schema.
+    pub reflection: Reflection,
     /// How each caller is treated.
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+}
+
+impl Config {
+    /// What an operator must know about dangers that were chosen.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let remote = !self.listen.ip().is_loopback();
+        let proven = matches!(self.identity, Identity::Proven(_));
+        let mut warnings = Vec::new();
+        if matches!(self.aws.trust, Trust::Anything) {
+            warnings.push(
+                "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call",
+            );
+        }
+        if remote && !proven {
+            warnings.push(
+                "insecure_no_auth is on: ANYONE who reaches this port can create sessions at the account's cost",
+            );
+        }
+        if remote && proven && self.tls.is_none() {
+            warnings.push(
+                "callers' tokens arrive in plaintext: set tls.certificate, unless a proxy in front of this port ends TLS",
+            );
+        }
+        warnings
+    }
 }
 
 /// A region to serve.

@@ -120,6 +120,9 @@ impl fmt::Display for Effective {
         for caller in &self.settings.callers {
             self.item(f, "callers", caller)?;
         }
+        for token in &self.settings.tokens {
+            self.item(f, "tokens", token)?;
+        }
         Ok(())
     }
 }

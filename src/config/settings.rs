@@ -46,13 +46,16 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
+    pub(crate) insecure_no_auth: bool,
     pub(crate) tls: TlsSettings,
+    pub(crate) auth: AuthSettings,
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
     pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
     pub(crate) callers: Vec<CallerSettings>,
+    pub(crate) tokens: Vec<TokenSettings>,
 }
 
 impl Default for Settings {
@@ -71,13 +74,16 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
+            insecure_no_auth: false,
             tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
             default_caller: DefaultCallerSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
+            tokens: Vec::new(),
         }
     }
 }
@@ -128,6 +134,76 @@ impl Default for TlsSettings {
 pub(crate) enum ClientAuthSetting {
     Required,
     Optional,
+}
+
+/// How callers prove who they are, besides client certificates and `[[tokens]]`
+/// (`[auth]`).
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AuthSettings {
+    pub(crate) reflection: Reflection,
+    pub(crate) jwt: JwtSettings,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            // The schema is public; it tells nothing about callers.
+            reflection: Reflection::Open,
+            jwt: JwtSettings::default(),
+        }
+    }
+}
+
+/// Who may ask for the schema.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reflection {
+    /// Anybody.
+    Open,
+    /// Whoever may call.
+    Authenticated,
+    /// Nobody.
+    Off,
+}
+
+/// Which JSON Web Tokens are accepted (`[auth.jwt]`); none without an issuer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct JwtSettings {
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<Texts>,
+    pub(crate) jwks: Option<String>,
+    pub(crate) algorithms: Option<Texts>,
+    pub(crate) claim: String,
+    pub(crate) prefix: String,
+    #[serde(with = "humantime_serde")]
+    pub(crate) refresh_interval: Duration,
+    pub(crate) ca_bundle: Option<PathBuf>,
+}
+
+impl Default for JwtSettings {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            audience: None,
+            jwks: None,
+            algorithms: None,
+            claim: "sub".to_owned(),
+            prefix: String::new(),
+            // A key that is withdrawn is believed no longer than this.
+            refresh_interval: Duration::from_secs(5 * 60),
+            ca_bundle: None,
+        }
+    }
+}
+
+/// A static token, by its hash (`[[tokens]]`).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TokenSettings {
+    pub(crate) caller: String,
+    pub(crate) sha256: String,
 }
 
 /// One of several regions to serve (`[[regions]]`).
@@ -377,6 +453,9 @@ impl Settings {
         self.default_caller.policy = self.default_caller.policy.redacted();
         for caller in &mut self.callers {
             caller.policy = std::mem::take(&mut caller.policy).redacted();
+        }
+        for token in &mut self.tokens {
+            token.sha256 = REDACTED.to_owned();
         }
         self
     }

@@ -23,8 +23,8 @@ pub(crate) use allowance::{Allowance, AllowanceLayer};
 pub(crate) use deadline::{Deadline, DeadlineLayer};
 pub(crate) use drain::EndOnDrainLayer;
 pub(crate) use framing::FramingLayer;
-pub use identity::Identity;
-pub(crate) use identity::{IdentityLayer, Peer, caller, rule};
+pub(crate) use identity::{Identification, IdentityLayer, Peer, caller, rule};
+pub use identity::{Identity, Proofs, Tokens, jwt, keys};
 pub(crate) use protocol::GrpcOnlyLayer;
 pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
 

@@ -94,7 +94,13 @@ fn check_config_tells_unknown_flags_together_with_the_other_mistakes() {
 
 #[test]
 fn check_config_prints_what_is_in_force() {
-    let (code, out, err) = run(&["check-config", "--region", "eu-west-1"]);
+    let (code, out, err) = run(&[
+        "check-config",
+        "--region",
+        "eu-west-1",
+        "--listen",
+        "127.0.0.1:1",
+    ]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("region = \"eu-west-1\""), "{out}");
     assert!(out.contains("# --region"), "{out}");
@@ -103,7 +109,7 @@ fn check_config_prints_what_is_in_force() {
 #[test]
 fn check_config_tells_what_a_caller_may_do_and_what_becomes_of_a_request() {
     let config = crate::support::file(
-        "region = 'eu-west-1'\n[default_caller]\nadmitted = false\n\
+        "region = 'eu-west-1'\nlisten = '127.0.0.1:1'\n[default_caller]\nadmitted = false\n\
          [[callers]]\nid = 'shop-*'\npolicy.outputs = ['audit/{caller}/']\n",
     );
     let path = config.path().display().to_string();

@@ -26,7 +26,12 @@ async fn load(
         config: path.clone().or(flags.config),
         ..flags
     };
-    config::load(&flags, &variables(pairs), Vec::new())
+    let mut variables = variables(pairs);
+    let nobody_is_asked = "FACE_LIVENESS_INSECURE_NO_AUTH".to_owned();
+    variables
+        .entry(nobody_is_asked)
+        .or_insert("true".to_owned());
+    config::load(&flags, &variables, Vec::new())
         .await
         .map_err(|mistakes| (mistakes, path))
 }
@@ -530,6 +535,105 @@ async fn a_variable_holds_a_list_and_what_is_printed_holds_the_callers_without_k
     let told = mistakes(Flags::default(), &[], Some(&printed)).await;
     let key = "FILE: callers[0].policy.defaults.kms_key: ";
     assert!(told.len() == 1 && told[0].starts_with(key), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_network_is_served_without_proof_of_identity_only_when_that_is_said() {
+    let with = |listen: &str, insecure: &str| {
+        let pairs = [
+            ("FACE_LIVENESS_REGION", "us-east-1"),
+            ("FACE_LIVENESS_LISTEN", listen),
+            ("FACE_LIVENESS_INSECURE_NO_AUTH", insecure),
+        ];
+        pairs.map(|(name, value)| (name, value.to_owned()))
+    };
+    let told = async |listen: &str, insecure: &str, toml: Option<&str>| {
+        let pairs = with(listen, insecure);
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        match load(Flags::default(), &pairs, toml).await {
+            Ok((config, _)) => Ok(config.warnings().concat()),
+            Err((mistakes, _)) => Err(mistakes.to_string()),
+        }
+    };
+    for listen in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+        let refused = told(listen, "false", None).await.unwrap_err();
+        assert!(
+            refused.contains("FACE_LIVENESS_LISTEN: ") && refused.contains("--insecure-no-auth"),
+            "{refused}"
+        );
+        assert!(
+            told(listen, "true", None)
+                .await
+                .unwrap()
+                .contains("insecure_no_auth is on")
+        );
+    }
+    for listen in ["127.0.0.1:1", "[::1]:1"] {
+        assert_eq!(told(listen, "false", None).await.unwrap(), "");
+    }
+    let token = format!("[[tokens]]\ncaller = 'a'\nsha256 = '{}'", "0a".repeat(32));
+    let warned = told("0.0.0.0:1", "false", Some(&token)).await.unwrap();
+    assert!(warned.contains("in plaintext"), "{warned}");
+}
+
+#[tokio::test]
+async fn proofs_that_make_no_sense_are_mistakes() {
+    let toml = "
+        region = 'eu-west-1'
+        [tls]
+        client_ca = '/no/such/file'
+        [auth.jwt]
+        issuer = 'https://issuer.test'
+        algorithms = ['HS256', 'none', 'ES256']
+        jwks = 'http://issuer.test/keys'
+        claim = ''
+        [[tokens]]
+        caller = 'two words'
+        sha256 = 'hush'
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    // What is missing is in no file.
+    assert!(
+        told.iter().any(|mistake| mistake.starts_with("tls.key: ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.starts_with("tls.certificate: ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.starts_with("auth.jwt.audience: ")),
+        "{told:#?}"
+    );
+    let expected = [
+        "auth.jwt.algorithms",
+        "auth.jwt.algorithms",
+        "auth.jwt.claim",
+        "auth.jwt.jwks",
+        "tokens[0].caller",
+        "tokens[0].sha256",
+    ];
+    assert_eq!(keys, expected, "{told:#?}");
+    assert!(!told.concat().contains("hush"), "{told:#?}");
+
+    let file = toml
+        .replace("http://issuer.test/keys", "/no/such/keys")
+        .replace("'hush'", "'0a'");
+    let told = mistakes(Flags::default(), &[], Some(&file)).await;
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.contains("cannot read /no/such/keys")),
+        "{told:#?}"
+    );
 }
 
 #[tokio::test]

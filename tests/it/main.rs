@@ -21,6 +21,7 @@ mod configuration;
 mod deadlines;
 mod health;
 mod idempotency;
+mod identity;
 mod limits;
 mod mtls;
 mod policy;
