@@ -28,7 +28,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
 use crate::caller::Rules;
-use crate::config::{Config, Reflection};
+use crate::config::{Config, Effective, Origin, Reflection};
 use crate::health::Health;
 use crate::inbound::{
     Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
@@ -37,6 +37,7 @@ use crate::inbound::{
 use crate::redis;
 use crate::refusal::Refusal;
 use crate::region::Region;
+use crate::reload::{self, Reloader};
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
@@ -56,6 +57,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Gateway {
     config: Config,
     listener: TcpListener,
+    /// Where the configuration can be read again, and what it was.
+    origin: Option<(Origin, Effective)>,
+    reloads: (reload::Handle, reload::Requests),
 }
 
 /// Why a gateway does not run.
@@ -92,7 +96,26 @@ impl Gateway {
         let address = config.listen;
         let listener =
             TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { config, listener })
+        Ok(Self {
+            config,
+            listener,
+            origin: None,
+            reloads: reload::channel(),
+        })
+    }
+
+    /// Lets the configuration be read again from `origin`; `effective` is what it
+    /// was when it was read from there.
+    #[must_use]
+    pub fn reloading_from(mut self, origin: Origin, effective: Effective) -> Self {
+        self.origin = Some((origin, effective));
+        self
+    }
+
+    /// Asks this gateway to reload while it runs.
+    #[must_use]
+    pub fn reload_handle(&self) -> reload::Handle {
+        self.reloads.0.clone()
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -113,7 +136,12 @@ impl Gateway {
     /// # Errors
     /// When something cannot be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
-        let Self { config, listener } = self;
+        let Self {
+            config,
+            listener,
+            origin,
+            reloads: (_, reloads),
+        } = self;
         let settings = &config.server;
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
         let health = Health::not_serving().await;
@@ -139,7 +167,7 @@ impl Gateway {
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: IdentityLayer::new(identification.clone(), rules),
+                identity: IdentityLayer::new(identification.clone(), rules.clone()),
                 allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
@@ -156,8 +184,15 @@ impl Gateway {
             .map_err(Error::Start)?;
         // Goes on looking at the files while connections drain.
         let mut background = JoinSet::new();
+        let mut parts: Vec<Box<dyn reload::Part>> =
+            vec![Box::new(rules), Box::new(identification.clone())];
         if let Some(tls) = tls {
-            background.spawn(tls.follow_files());
+            background.spawn(tls.clone().follow_files());
+            parts.push(Box::new(tls));
+        }
+        if let Some((origin, effective)) = origin {
+            let reloader = Reloader::new(origin, effective, parts);
+            background.spawn(reloader.serve(reloads));
         }
 
         let ready = async {

@@ -19,6 +19,7 @@
 //! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
+//! | [`reload`] | the configuration read again while it runs |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
 //! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
@@ -38,6 +39,7 @@ pub mod quota;
 pub mod redis;
 pub mod refusal;
 pub mod region;
+pub mod reload;
 mod server;
 mod service;
 mod services;

@@ -6,9 +6,12 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use face_liveness_gateway::args::{Args, CheckFlags, Command};
-use face_liveness_gateway::config::{self, Config, Effective, Flags, Mistake, Mistakes, Variables};
+use face_liveness_gateway::config::{
+    self, Config, Effective, Flags, Mistake, Mistakes, Origin, Variables,
+};
 use face_liveness_gateway::dev::{self, Dev};
 use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::reload;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
 use face_liveness_gateway::telemetry::logs;
 use face_liveness_gateway::trial::Trial;
@@ -64,6 +67,12 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         Ok(gateway) => gateway,
         Err(error) => return fail(FAILURE, &error),
     };
+    let shown = effective.to_string();
+    let origin = Origin {
+        flags: flags.clone(),
+        variables: environment().0,
+    };
+    let gateway = gateway.reloading_from(origin, effective);
     let address = gateway
         .local_addr()
         .map(|address| address.to_string())
@@ -71,12 +80,18 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
     tracing::info!(
         version = VERSION,
         address,
-        "configuration in force:\n{effective}"
+        "configuration in force:\n{shown}"
     );
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
+    let hangups = reload::on_hangup(gateway.reload_handle());
+    ended(runtime.block_on(until_signalled(|shutdown| async {
+        tokio::select! {
+            ended = gateway.run(shutdown) => ended,
+            never = hangups => match never {},
+        }
+    })))
 }
 
 fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -> ExitCode {

@@ -30,7 +30,7 @@ impl Check<'_> {
             jwt: self.jwt(&settings.auth.jwt),
         };
         if proofs.certificates || !proofs.tokens.is_empty() || proofs.jwt.is_some() {
-            Identity::Proven(proofs)
+            Identity::Proven(Box::new(proofs))
         } else {
             Identity::Anonymous
         }

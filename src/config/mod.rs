@@ -222,6 +222,25 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Where a configuration is read from, again and again.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The flags.
+    pub flags: Flags,
+    /// The variables, and with them the file.
+    pub variables: Variables,
+}
+
+impl Origin {
+    /// Reads the configuration as it is now.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub async fn load(&self) -> Result<(Config, Effective), Mistakes> {
+        load(&self.flags, &self.variables, Vec::new()).await
+    }
+}
+
 /// Where `serve` would listen with these variables and the file that they name;
 /// mistakes are for `serve` to tell.
 #[must_use]
@@ -255,11 +274,12 @@ pub async fn load(
     );
     match config {
         Some(config) if mistakes.is_empty() => {
-            let mut shown = settings.redacted();
+            let mut shown = settings.clone().redacted();
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }
-            Ok((config, Effective::new(shown, layers, found_region)))
+            let effective = Effective::new(&settings, layers, found_region, shown);
+            Ok((config, effective))
         }
         _ => Err(mistakes.into()),
     }

@@ -1,9 +1,11 @@
 //! The configuration in force, as TOML that could be a configuration file, with
 //! the source of each value beside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::Settings;
 use super::layers::{Layers, Source, settable_keys, variable};
@@ -18,14 +20,41 @@ pub struct Effective {
     settings: Settings,
     layers: Layers,
     found_region: Option<Region>,
+    digests: BTreeMap<String, Digest>,
 }
 
+/// Of a value: tells whether it has changed, and not what it is.
+type Digest = [u8; 32];
+
 impl Effective {
-    pub(super) fn new(settings: Settings, layers: Layers, found_region: Option<Region>) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        layers: Layers,
+        found_region: Option<Region>,
+        shown: Settings,
+    ) -> Self {
         Self {
-            settings,
+            digests: digests(settings, found_region.as_ref()),
+            settings: shown,
             layers,
             found_region,
+        }
+    }
+
+    /// The keys whose values differ.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let keys = self.digests.iter();
+        keys.filter(|(key, digest)| other.digests.get(*key) != Some(digest))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Counts as having the values of `other` at `keys`.
+    pub(crate) fn take_over(&mut self, other: &Self, keys: &[String]) {
+        for key in keys {
+            if let Some(digest) = other.digests.get(key) {
+                self.digests.insert(key.clone(), *digest);
+            }
         }
     }
 
@@ -76,6 +105,21 @@ impl Effective {
         }
         sections
     }
+}
+
+/// A digest of every value, lists as a whole.
+fn digests(settings: &Settings, found_region: Option<&Region>) -> BTreeMap<String, Digest> {
+    let values = toml::Table::try_from(settings).unwrap_or_default();
+    let lists = ["regions", "callers", "tokens"].map(str::to_owned);
+    let keys = settable_keys().into_iter().chain(lists);
+    let digest = |key: String| {
+        let mut text = find(&values, &key).map_or_else(String::new, ToString::to_string);
+        if let ("region", Some(found)) = (key.as_str(), found_region) {
+            text.push_str(found.as_str());
+        }
+        (key, Sha256::digest(text).into())
+    };
+    keys.map(digest).collect()
 }
 
 /// A table that sets nothing need not be shown.

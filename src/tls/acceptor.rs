@@ -86,6 +86,12 @@ impl Acceptor {
         }
     }
 
+    /// Where the material comes from.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
     /// Reads the files, and puts what is in them in force if it is new.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ mod policy;
 mod redis;
 mod reflection;
 mod refusals;
+mod reload;
 mod replicas;
 mod sessions;
 mod shutdown;

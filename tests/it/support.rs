@@ -80,7 +80,11 @@ pub(crate) struct Running {
 impl Running {
     /// Runs a gateway on a port of its own.
     pub(crate) fn start(config: Config) -> Self {
-        let gateway = Gateway::bind(config).unwrap();
+        Self::of(Gateway::bind(config).unwrap())
+    }
+
+    /// Runs this one.
+    pub(crate) fn of(gateway: Gateway) -> Self {
         let address = gateway.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(gateway.run(shutdown.clone().cancelled_owned()));

@@ -26,7 +26,9 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::refuse;
 use crate::caller::{Caller, Rule, Rules};
+use crate::config::Config;
 use crate::refusal::{Refusal, Violation};
+use crate::reload::Part;
 use proof::{Judge, Verdict};
 
 pub use proof::Proofs;
@@ -43,7 +45,7 @@ pub enum Identity {
     /// They are believed who they say they are. For development only.
     Believed,
     /// They prove it.
-    Proven(Proofs),
+    Proven(Box<Proofs>),
 }
 
 /// Whom the client's certificate names: an extension of the request.
@@ -83,12 +85,26 @@ impl Identification {
     }
 
     /// Puts `identity` in force for every call that begins from now on; as
-    /// [`new`](Self::new).
+    /// [`new`](Self::new). Where proof was wanted it stays wanted, even if there is
+    /// none that would do; and whether TLS asks for certificates was settled at
+    /// the start.
     pub(crate) fn replace(&self, identity: Identity) {
         let before = self.0.load();
         let judge = match &**before {
             State::Proven(judge) => Some(&**judge),
             _ => None,
+        };
+        let certificates = judge.is_some_and(Judge::takes_certificates);
+        let identity = match identity {
+            Identity::Proven(proofs) => Identity::Proven(Box::new(Proofs {
+                certificates,
+                ..*proofs
+            })),
+            _ if judge.is_some() => Identity::Proven(Box::new(Proofs {
+                certificates,
+                ..Proofs::default()
+            })),
+            other => other,
         };
         self.0.store(Arc::new(State::new(identity, judge)));
     }
@@ -116,12 +132,22 @@ impl Identification {
     }
 }
 
+impl Part for Identification {
+    fn keys(&self) -> &'static [&'static str] {
+        &["auth.jwt", "tokens"]
+    }
+
+    fn apply(&self, config: &Config) {
+        self.replace(config.identity.clone());
+    }
+}
+
 impl State {
     fn new(identity: Identity, before: Option<&Judge>) -> Self {
         match identity {
             Identity::Anonymous => Self::Anonymous,
             Identity::Believed => Self::Believed,
-            Identity::Proven(proofs) => Self::Proven(Arc::new(Judge::new(proofs, before))),
+            Identity::Proven(proofs) => Self::Proven(Arc::new(Judge::new(*proofs, before))),
         }
     }
 }

@@ -13,8 +13,8 @@ use super::{Peer, Tokens};
 use crate::caller::Caller;
 use crate::refusal::{Credentials, Refusal};
 
-/// Which proofs are accepted; at least one.
-#[derive(Clone, Debug)]
+/// Which proofs are accepted.
+#[derive(Clone, Debug, Default)]
 pub struct Proofs {
     /// Client certificates, which TLS has verified.
     pub certificates: bool,
@@ -71,6 +71,10 @@ impl Judge {
         let keys = self.jwt.as_ref()?.keys();
         let same = *keys.settings() == settings.keys;
         same.then(|| Some((Arc::clone(keys), self._fresh.clone()?)))?
+    }
+
+    pub(super) fn takes_certificates(&self) -> bool {
+        self.certificates
     }
 
     /// Completes when callers can be told apart.
