@@ -5,8 +5,9 @@
 //! trailer `grpc-retry-pushback-ms` (gRFC A6) with the same delay; any other
 //! carries a push-back of -1, "do not retry".
 
+mod credentials;
+
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
@@ -16,6 +17,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::upstream;
+
+pub use credentials::Credentials;
 
 /// `ErrorInfo.domain` of what the gateway decides.
 pub const GATEWAY_DOMAIN: &str = "faceliveness.v1";
@@ -112,43 +115,6 @@ pub enum Refusal {
     /// AWS made no session.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
-}
-
-/// What is wrong with a caller's credentials: as much as an honest caller can use.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Credentials {
-    /// There are none.
-    Missing {
-        /// Whether a client certificate would do.
-        certificate: bool,
-        /// Whether a bearer token would do.
-        bearer: bool,
-    },
-    /// They were good once.
-    Expired,
-    /// They are not good here.
-    NotAccepted,
-}
-
-impl fmt::Display for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const CERTIFICATE: &str = "a client certificate with one URI or a DNS name";
-        const BEARER: &str = "a bearer token in the metadata authorization";
-        match self {
-            Self::Missing {
-                certificate: true,
-                bearer: true,
-            } => write!(f, "the call needs {CERTIFICATE}, or {BEARER}"),
-            Self::Missing {
-                certificate: true, ..
-            } => write!(f, "the call needs {CERTIFICATE}"),
-            Self::Missing { .. } => write!(f, "the call needs {BEARER}"),
-            Self::Expired => f.write_str("the token has expired; get a new one"),
-            Self::NotAccepted => f.write_str(
-                "the credentials are not accepted; they may be withdrawn, or meant for another service",
-            ),
-        }
-    }
 }
 
 /// One constraint that the request breaks.

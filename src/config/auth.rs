@@ -43,8 +43,8 @@ impl Check<'_> {
         // What was meant to be proof, or the address, may be among the mistakes.
         let jwt_meant = settings.auth.jwt.issuer.is_some() || settings.auth.jwt.jwks.is_some();
         let meant = jwt_meant || !settings.tokens.is_empty();
-        if remote && !proven && !settings.insecure_no_auth && !meant && !self.is_mistaken("listen")
-        {
+        let unclear = meant || self.is_incomplete() || self.is_mistaken("listen");
+        if remote && !proven && !settings.insecure_no_auth && !unclear {
             self.mistake("listen", format!(
                 "{} is reached from the network, but nobody has to prove who they are: set tls.client_ca, \
                  auth.jwt or [[tokens]], listen on 127.0.0.1, or let everybody in with --insecure-no-auth",

@@ -157,6 +157,11 @@ impl<'a> Check<'a> {
         });
     }
 
+    /// Whether a source could not be read, and what it sets is not known.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.layers.are_incomplete()
+    }
+
     /// Whether a mistake was noted at the place of `key`.
     pub(super) fn is_mistaken(&self, key: &str) -> bool {
         let place = self.layers.source(key).place(key);

@@ -124,6 +124,11 @@ impl Layers {
         matches!(self.source(key), Source::Aws(_))
     }
 
+    /// Whether a source could not be read.
+    pub(crate) fn are_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
     /// Whether `key` is known to be set nowhere.
     pub(crate) fn lack(&self, key: &str) -> bool {
         !self.incomplete && self.source(key) == Source::Default

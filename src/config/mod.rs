@@ -241,13 +241,14 @@ impl Origin {
     }
 }
 
-/// Where `serve` would listen with these variables and the file that they name;
-/// mistakes are for `serve` to tell.
+/// Where `serve` would listen with these variables and the file that they name,
+/// and whether with TLS; mistakes are for `serve` to tell.
 #[must_use]
-pub fn listen_address(variables: &Variables) -> SocketAddr {
+pub fn listener(variables: &Variables) -> (SocketAddr, bool) {
     let mut mistakes = Vec::new();
     let layers = layers::Layers::read(&Flags::default(), variables, &mut mistakes);
-    layers.settings(&mut mistakes).0.listen
+    let settings = layers.settings(&mut mistakes).0;
+    (settings.listen, settings.tls.certificate.is_some())
 }
 
 /// Reads and checks the whole configuration. `earlier` are mistakes that were

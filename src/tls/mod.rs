@@ -6,14 +6,17 @@
 //! | [`material`] | certificate, key and client authorities, from files |
 //! | [`acceptor`] | handshakes, bounded in number and time; replacing the material |
 //! | [`subject`] | whom a client's certificate names |
+//! | [`unverified`] | clients that believe any server |
 
 mod acceptor;
 mod material;
 mod subject;
+mod unverified;
 
 pub use acceptor::{Acceptor, Error, Refreshed};
 pub use material::{ClientAuth, Files, Material, Problem};
 pub use subject::subject;
+pub(crate) use unverified::unverified;
 
 use std::time::Duration;
 

@@ -1,12 +1,15 @@
 //! Clients prove who they are with a certificate, or get no connection at all.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rustls::client::Resumption;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::certificates::{Authority, Secret, client, handshake};
+use crate::support::{file, until, watch_health};
 use crate::tls::{create, serve};
 
 const NAME: &str = "spiffe://example.org/ns/pay/sa/web";
@@ -66,4 +69,30 @@ async fn new_connections_see_new_roots_and_no_session_outlives_them() {
     let let_in = async { while answer(gateway.address, &newcomer).await.is_err() {} };
     timeout(PATIENCE, let_in).await.unwrap();
     assert!(answer(gateway.address, &resuming).await.is_err());
+}
+
+#[tokio::test]
+async fn healthcheck_speaks_tls_and_shows_a_certificate_where_one_is_wanted() {
+    let authority = Authority::new();
+    let pair = authority.client(NAME);
+    let secret = Secret::new(&authority.server(), &authority.pem());
+    let gateway = serve(&secret.mutual("")).await;
+    let channel = crate::certificates::channel(gateway.address, client(&authority, Some(&pair)));
+    let mut states = watch_health(channel).await;
+    until(&mut states, ServingStatus::Serving).await;
+    let (certificate, key) = (file(&pair.certificate), file(&pair.key));
+    let [certificate, key] = [&certificate, &key].map(|file| file.path().display().to_string());
+    let address = gateway.address.to_string();
+    let proof = ["--certificate", &certificate, "--key", &key];
+    let check = async |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"));
+        command
+            .args(["healthcheck", "--address", &address])
+            .args(more);
+        let status = tokio::task::spawn_blocking(move || command.status().unwrap());
+        status.await.unwrap().code()
+    };
+    assert_eq!(check(&[&["--tls"], &proof[..]].concat()).await, Some(0));
+    assert_ne!(check(&["--tls"]).await, Some(0));
+    assert_ne!(check(&[]).await, Some(0), "without TLS");
 }
