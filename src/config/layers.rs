@@ -60,11 +60,19 @@ pub(crate) fn variable(key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-/// The values of one source.
-#[derive(Clone, Debug)]
+/// The values of one source. Some are secret: `Debug` shows none.
+#[derive(Clone)]
 struct Layer {
     source: Source,
     values: Dict,
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Provider for Layer {

@@ -222,13 +222,22 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Where a configuration is read from, again and again.
-#[derive(Clone, Debug)]
+/// Where a configuration is read from, again and again. The variables hold
+/// secrets: `Debug` shows none.
+#[derive(Clone)]
 pub struct Origin {
     /// The flags.
     pub flags: Flags,
     /// The variables, and with them the file.
     pub variables: Variables,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("config", &self.flags.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Origin {

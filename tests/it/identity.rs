@@ -6,13 +6,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
+use face_liveness_gateway::tls;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::KeyPair;
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -321,20 +324,64 @@ async fn publish(keys: String) -> Published {
     };
     let (keys, asked) = (Arc::clone(&published.keys), Arc::clone(&published.asked));
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            // One small packet.
-            let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await.unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
             asked.fetch_add(1, Ordering::SeqCst);
             let body = keys.lock().unwrap().clone();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-                body.len()
-            );
-            stream.write_all((head + &body).as_bytes()).await.unwrap();
+            answer(stream, &body).await;
         }
     });
     published
+}
+
+/// Answers one request over HTTP/1.1, whatever it asks for.
+async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, body: &str) {
+    // One small packet.
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request).await.unwrap();
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all((head + body).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_are_fetched_over_tls_from_a_server_that_the_bundle_vouches_for() {
+    let (authority, issuer) = (Authority::new(), Issuer::new("a"));
+    let pair = authority.server();
+    let (certificate, key) = (file(&pair.certificate), file(&pair.key));
+    let files = tls::Files {
+        certificate: certificate.path().to_owned(),
+        key: key.path().to_owned(),
+        clients: None,
+    };
+    let mut server = ServerConfig::clone(tls::Material::read(&files).unwrap().config());
+    server.alpn_protocols.clear();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let keys = key_set(&[&issuer]);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not believe the certificate hangs up.
+            if let Ok(stream) = acceptor.accept(stream).await {
+                answer(stream, &keys).await;
+            }
+        }
+    });
+    let url = format!("https://localhost:{port}/keys");
+    let bundle = file(&authority.pem());
+    let bundle = format!("ca_bundle = '{}'", bundle.path().display());
+    let toml = jwt(&url).replace("[auth.jwt]", &format!("[auth.jwt]\n{bundle}"));
+    let gateway = serve(&toml).await;
+    let mut states = watch_health(gateway.connect().await).await;
+    until(&mut states, ServingStatus::Serving).await;
+    with_bearer(&gateway, &issuer.token(json!({})))
+        .await
+        .unwrap();
+
+    let gateway = serve(&jwt(&url)).await;
+    let status = with_bearer(&gateway, &issuer.token(json!({}))).await;
+    assert_eq!(status.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]
