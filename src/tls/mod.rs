@@ -5,8 +5,8 @@
 //! |---|---|
 //! | [`material`] | certificate, key and client authorities, from files |
 //! | [`acceptor`] | handshakes, bounded in number and time; replacing the material |
-//! | [`subject`] | whom a client's certificate names |
-//! | [`unverified`] | clients that believe any server |
+//! | [`mod@subject`] | whom a client's certificate names |
+//! | [`mod@unverified`] | clients that believe any server |
 
 mod acceptor;
 mod material;
