@@ -49,7 +49,11 @@ impl Explained<'_> {
         line(
             f,
             "KMS keys",
-            keys.map(|keys| format!("{} patterns", keys.0.len())),
+            keys.map(|keys| match keys.0.len() {
+                0 => "none".to_owned(),
+                1 => "one pattern".to_owned(),
+                many => format!("{many} patterns"),
+            }),
         )?;
         let regions = policy.regions.as_ref();
         line(
