@@ -145,6 +145,17 @@ impl Callers {
         callers
     }
 
+    /// The callers with a rule of their own; those of a pattern are not known.
+    pub(crate) fn listed(&self) -> Vec<Caller> {
+        let named = self
+            .exact
+            .keys()
+            .map(|name| Caller::Named((&**name).into()));
+        let mut listed: Vec<_> = named.collect();
+        listed.sort_unstable();
+        listed
+    }
+
     /// The rule for `caller`.
     #[must_use]
     pub fn rule(&self, caller: &Caller) -> &Arc<Rule> {

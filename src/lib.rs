@@ -21,10 +21,13 @@
 //! | [`redis`] | quota and ledger, shared by replicas |
 //! | [`reload`] | the configuration read again while it runs |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
-//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`telemetry`] | traces, metrics and the log, and their way to a collector |
+//! | [`admin`] | the admin port |
+//! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
 //! | [`trial`] | what a caller may do, for `check-config --as` |
 
+mod admin;
 pub mod args;
 pub mod caller;
 mod causes;
@@ -36,6 +39,7 @@ pub mod healthcheck;
 mod inbound;
 pub mod policy;
 pub mod quota;
+mod readiness;
 pub mod redis;
 pub mod refusal;
 pub mod region;

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use face_liveness_gateway::args::{Args, CheckFlags, Command};
 use face_liveness_gateway::config::{
-    self, Config, Effective, Flags, Mistake, Mistakes, Origin, Variables,
+    self, Config, Effective, Flags, LogConfig, Mistake, Mistakes, Origin, Variables,
 };
 use face_liveness_gateway::dev::{self, Dev};
-use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::gateway::{FLUSH_TIMEOUT, Gateway};
 use face_liveness_gateway::reload;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
-use face_liveness_gateway::telemetry::logs;
+use face_liveness_gateway::telemetry::logs::Log;
+use face_liveness_gateway::telemetry::otlp;
 use face_liveness_gateway::trial::Trial;
 use face_liveness_gateway::{VERSION, healthcheck};
 use tokio::runtime::Runtime;
@@ -60,11 +61,14 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(mistakes) => return fail(USAGE, &mistakes),
     };
-    logs::start(config.log);
+    let log = match start_log(runtime, config.log, &config.otlp) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &error),
+    };
     raise_open_files();
     let warnings = config.warnings();
     let gateway = match Gateway::bind(config) {
-        Ok(gateway) => gateway,
+        Ok(gateway) => gateway.with_log_level(log.level()),
         Err(error) => return fail(FAILURE, &error),
     };
     let shown = effective.to_string();
@@ -77,21 +81,40 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
+    let admin = match gateway.admin_addr() {
+        Ok(Some(admin)) => format!("http://{admin}/"),
+        _ => "off".to_owned(),
+    };
     tracing::info!(
         version = VERSION,
         address,
+        admin,
         "configuration in force:\n{shown}"
     );
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let hangups = reload::on_hangup(gateway.reload_handle());
-    ended(runtime.block_on(until_signalled(|shutdown| async {
+    let run = runtime.block_on(until_signalled(|shutdown| async {
         tokio::select! {
             ended = gateway.run(shutdown) => ended,
             never = hangups => match never {},
         }
-    })))
+    }));
+    if !matches!(run, Ended::AtOnce(_)) {
+        runtime.block_on(log.shut_down(FLUSH_TIMEOUT));
+    }
+    ended(run)
+}
+
+/// The log sends its records through `runtime`.
+fn start_log(
+    runtime: &Runtime,
+    config: LogConfig,
+    otlp: &otlp::Settings,
+) -> Result<Log, otlp::Error> {
+    let _runtime = runtime.enter();
+    Log::start(config, otlp)
 }
 
 fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -> ExitCode {
@@ -113,10 +136,14 @@ fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -
 }
 
 fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
-    logs::start(dev::log(flags));
+    let log = match start_log(runtime, dev::log(flags), &otlp::Settings::default()) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &error),
+    };
     raise_open_files();
     match Dev::bind(flags) {
         Ok(dev) => {
+            let dev = dev.with_log_level(log.level());
             ended(runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout()))))
         }
         Err(error) => fail(FAILURE, &error),

@@ -6,6 +6,7 @@
 //! carries a push-back of -1, "do not retry".
 
 mod credentials;
+mod remedy;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::region::Region;
 use crate::upstream;
 
 pub use credentials::Credentials;
+pub(crate) use remedy::{known, reasons, remedy};
 
 /// `ErrorInfo.domain` of what the gateway decides.
 pub const GATEWAY_DOMAIN: &str = "faceliveness.v1";

@@ -11,7 +11,7 @@ use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
 use tower::Service;
 
-use crate::inbound::{EndOnDrainLayer, IdentityLayer};
+use crate::inbound::{EndOnDrainLayer, IdentityLayer, Methods};
 
 /// A gRPC service as tonic's router takes it.
 pub(crate) trait GrpcService:
@@ -54,14 +54,18 @@ impl Services {
         self
     }
 
-    /// The services without reflection.
-    pub(crate) fn without_reflection(self) -> Routes {
-        self.routes.routes().prepare()
+    /// The services without reflection, and the methods that there are.
+    ///
+    /// # Errors
+    /// When a descriptor set cannot be decoded.
+    pub(crate) fn without_reflection(self) -> Result<(Routes, Methods), Error> {
+        let methods = Methods::of(&self.descriptors)?;
+        Ok((self.routes.routes().prepare(), methods))
     }
 
     /// The services with reflection of all of them: v1, and v1alpha, which is all
     /// that Postman and older tools know. With a `guard` only for those whom it
-    /// lets through.
+    /// lets through. Gives the routes, and the methods that there are.
     ///
     /// # Errors
     /// When a descriptor set cannot be decoded.
@@ -69,7 +73,7 @@ impl Services {
         mut self,
         until_drain: &EndOnDrainLayer,
         guard: Option<&IdentityLayer>,
-    ) -> Result<Routes, Error> {
+    ) -> Result<(Routes, Methods), Error> {
         self.descriptors
             .push(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
         self.descriptors
@@ -87,7 +91,7 @@ impl Services {
                 routes.add_service(until.named_layer(guard.named_layer(v1alpha)));
             }
         }
-        Ok(self.without_reflection())
+        self.without_reflection()
     }
 
     fn reflection(&self) -> Builder<'static> {

@@ -58,6 +58,7 @@ impl Check<'_> {
                 least,
             ),
             ("tls.reload_interval", settings.tls.reload_interval, least),
+            ("telemetry.slow_call", settings.telemetry.slow_call, least),
             ("quota.store_timeout", settings.quota.store_timeout, least),
             ("quota.session_length", settings.quota.session_length, least),
             (
@@ -126,7 +127,8 @@ impl Check<'_> {
         let server = &settings.server;
         let streams = server.max_concurrent_streams as usize;
         let header_bytes = server.max_header_bytes as usize;
-        let counts: [(&str, usize, RangeInclusive<usize>); 8] = [
+        let sample = settings.telemetry.access_log_sample as usize;
+        let counts: [(&str, usize, RangeInclusive<usize>); 9] = [
             ("server.workers", server.workers, 0..=MOST_WORKERS),
             (
                 "server.max_in_flight",
@@ -148,6 +150,7 @@ impl Check<'_> {
                 settings.tls.max_handshakes,
                 1..=Semaphore::MAX_PERMITS,
             ),
+            ("telemetry.access_log_sample", sample, 1..=u32::MAX as usize),
             ("quota.queue", settings.quota.queue, 1..=MOST_WAITING),
             ("ledger.entries", settings.ledger.entries, 1..=MOST_ENTRIES),
             (

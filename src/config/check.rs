@@ -11,10 +11,11 @@ use url::Url;
 
 use super::layers::Layers;
 use super::{
-    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
-    Variables,
+    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Shown,
+    Trust, Variables,
 };
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::otlp;
 
 /// Asking the instance metadata service takes milliseconds where there is one;
 /// where there is none, the SDK tries for far longer than a person waits.
@@ -114,6 +115,7 @@ impl<'a> Check<'a> {
         variables: &Variables,
     ) -> Option<Config> {
         self.bounds(settings);
+        let otlp = otlp::Settings::read(variables, self.mistakes);
         let regions = self.regions(settings, found_region);
         let aws = AwsConfig {
             identity: self.identity(settings, variables),
@@ -127,14 +129,14 @@ impl<'a> Check<'a> {
         let reflection = settings.auth.reflection;
         self.open_to_anybody(settings, &identity);
         let shared = self.shared_store(settings);
-        self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
             listen: settings.listen,
+            admin_listen: settings.admin_listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
             quota: QuotaConfig {
-                queue: settings.quota.queue,
+                queue: settings.waiting(),
                 shared,
             },
             ledger: Self::ledger(settings),
@@ -146,6 +148,9 @@ impl<'a> Check<'a> {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            telemetry: settings.telemetry.clone(),
+            otlp,
+            shown: Shown::default(),
         })
     }
 

@@ -21,6 +21,12 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
 
+    /// Address of the admin port (metrics, readiness, status), or off
+    /// [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<String>,
+
     /// Serve the network although nobody is authenticated (dangerous)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +79,7 @@ pub struct Flags {
     pub read_timeout: Option<String>,
 
     /// Where the account's quota is kept: memory, or the URL of a Redis or Valkey that
-    /// all replicas share (redis://, rediss://, redis-cluster://) [default: memory]
+    /// all replicas share (redis://, rediss://, redis-cluster://, rediss-cluster://) [default: memory]
     #[arg(long, value_name = "STORE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota_store: Option<String>,

@@ -27,14 +27,17 @@ pub use crate::inbound::{Identity, Proofs, Tokens, jwt, keys};
 use crate::quota::Limits;
 use crate::redis;
 use crate::region::Region;
+use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
 pub use check::CaBundle;
 pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
-pub use report::Effective;
+pub use report::{Effective, Shown};
+pub use settings::{
+    AdminListen, InvalidAdminListen, LogFormat, Reflection, ServerSettings, TelemetrySettings,
+};
 pub(crate) use settings::{DEFAULT_PORT, Settings};
-pub use settings::{LogFormat, Reflection, ServerSettings};
 
 /// The environment, as one snapshot.
 pub type Variables = BTreeMap<String, String>;
@@ -44,6 +47,8 @@ pub type Variables = BTreeMap<String, String>;
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Where the admin port is.
+    pub admin_listen: AdminListen,
     /// The regions served. Never empty; the first is the default.
     pub regions: Vec<RegionConfig>,
     /// How AWS is called.
@@ -64,6 +69,12 @@ pub struct Config {
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+    /// What is told of calls.
+    pub telemetry: TelemetrySettings,
+    /// Where traces, metrics and logs are sent.
+    pub otlp: otlp::Settings,
+    /// The whole as it is shown to people.
+    pub shown: Shown,
 }
 
 impl Config {
@@ -155,6 +166,8 @@ pub struct QuotaConfig {
 pub struct SharedStore {
     /// Where it is.
     pub url: redis::Url,
+    /// Who must have signed its certificate, if not one of the system's authorities.
+    pub authorities: Option<CaBundle>,
     /// How long one answer may take before the store counts as lost.
     pub timeout: Duration,
     /// What its keys begin with.
@@ -260,6 +273,15 @@ pub fn listener(variables: &Variables) -> (SocketAddr, bool) {
     (settings.listen, settings.tls.certificate.is_some())
 }
 
+/// What these flags and the defaults make, as it is shown to people.
+pub(crate) fn shown(flags: &Flags) -> Shown {
+    let mut mistakes = Vec::new();
+    let layers = layers::Layers::read(flags, &Variables::new(), &mut mistakes);
+    let (settings, layers) = layers.settings(&mut mistakes);
+    let shown = settings.clone().redacted();
+    Effective::new(&settings, layers, None, shown).shown()
+}
+
 /// Reads and checks the whole configuration. `earlier` are mistakes that were
 /// found before, in the command line itself.
 ///
@@ -283,12 +305,13 @@ pub async fn load(
         variables,
     );
     match config {
-        Some(config) if mistakes.is_empty() => {
+        Some(mut config) if mistakes.is_empty() => {
             let mut shown = settings.clone().redacted();
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }
             let effective = Effective::new(&settings, layers, found_region, shown);
+            config.shown = effective.shown();
             Ok((config, effective))
         }
         _ => Err(mistakes.into()),

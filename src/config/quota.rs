@@ -4,8 +4,8 @@
 use std::num::NonZeroU32;
 
 use super::check::Check;
-use super::settings::{Limit, MEMORY_STORE, RegionSettings, Settings};
-use super::{RegionConfig, SharedStore};
+use super::settings::{Limit, MEMORY_STORE, QuotaSettings, RegionSettings, Settings};
+use super::{CaBundle, SharedStore};
 use crate::quota::{Flow, Limits};
 use crate::redis;
 use crate::region::Region;
@@ -42,27 +42,6 @@ impl Check<'_> {
         }
     }
 
-    /// A share of less than one admission would admit nothing while the store is
-    /// lost.
-    pub(super) fn share_of(&mut self, settings: &Settings, regions: &[RegionConfig]) {
-        if settings.quota_store == MEMORY_STORE {
-            return;
-        }
-        for RegionConfig { region, limits, .. } in regions {
-            let sessions = limits.sessions_in_flow.map(|flow| flow.sessions);
-            let least = [limits.creates_per_second, sessions]
-                .into_iter()
-                .flatten()
-                .min();
-            if least.is_some_and(|least| f64::from(least.get()) * settings.quota.share < 1.0) {
-                let problem = format!(
-                    "is less than one admission of {region}'s quota: nothing would be admitted without the store"
-                );
-                self.mistake("quota.share", problem);
-            }
-        }
-    }
-
     /// The store that replicas share, if one is configured.
     pub(super) fn shared_store(&mut self, settings: &Settings) -> Option<SharedStore> {
         let quota = &settings.quota;
@@ -87,19 +66,38 @@ impl Check<'_> {
         if settings.quota_store == MEMORY_STORE {
             return None;
         }
-        match settings.quota_store.parse() {
-            Ok(url) => Some(SharedStore {
-                url,
-                timeout: quota.store_timeout,
-                key_prefix: quota.key_prefix.clone(),
-                share: quota.share,
-            }),
+        let url: redis::Url = match settings.quota_store.parse() {
+            Ok(url) => url,
             Err(error) => {
                 let error: redis::InvalidUrl = error;
-                self.mistake(
-                    "quota_store",
-                    format!("must be \"memory\" or a URL: {error}"),
-                );
+                let problem = format!("must be \"memory\" or a URL: {error}");
+                self.mistake("quota_store", problem);
+                return None;
+            }
+        };
+        Some(SharedStore {
+            authorities: self.store_authorities(quota, &url),
+            url,
+            timeout: quota.store_timeout,
+            key_prefix: quota.key_prefix.clone(),
+            share: quota.share,
+        })
+    }
+
+    fn store_authorities(&mut self, quota: &QuotaSettings, url: &redis::Url) -> Option<CaBundle> {
+        const KEY: &str = "quota.store_ca_bundle";
+        let path = quota.store_ca_bundle.as_deref()?;
+        if !url.is_encrypted() {
+            self.mistake(
+                KEY,
+                "has no effect without TLS: quota_store must begin with rediss",
+            );
+            return None;
+        }
+        match CaBundle::read(path) {
+            Ok(bundle) => Some(bundle),
+            Err(problem) => {
+                self.mistake(KEY, problem);
                 None
             }
         }

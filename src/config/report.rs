@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -21,6 +22,15 @@ pub struct Effective {
     layers: Layers,
     found_region: Option<Region>,
     digests: BTreeMap<String, Digest>,
+}
+
+/// The configuration in force, for people. It holds no secret.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// As TOML, with the source of each value.
+    pub text: Arc<str>,
+    /// A short name of the values.
+    pub digest: Arc<str>,
 }
 
 /// Of a value: tells whether it has changed, and not what it is.
@@ -55,6 +65,27 @@ impl Effective {
             if let Some(digest) = other.digests.get(key) {
                 self.digests.insert(key.clone(), *digest);
             }
+        }
+    }
+
+    /// A name of the values, whatever their sources: replicas with the same one
+    /// are configured alike, but for secrets.
+    fn digest(&self) -> String {
+        let values = toml::to_string(&self.settings).unwrap_or_default();
+        let found = self.found_region.as_ref().map_or("", Region::as_str);
+        let digest = Sha256::digest(format!("{found}\n{values}"));
+        digest
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// What there is to show to people.
+    pub(super) fn shown(&self) -> Shown {
+        Shown {
+            text: self.to_string().into(),
+            digest: self.digest().into(),
         }
     }
 

@@ -6,12 +6,15 @@
 
 mod trust;
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use trust::REDACTED;
 pub use trust::Reflection;
@@ -26,6 +29,12 @@ pub(crate) const MEMORY_STORE: &str = "memory";
 /// The port that gRPC examples use by convention.
 pub(crate) const DEFAULT_PORT: u16 = 50051;
 
+/// The port by which Prometheus exporters of OpenTelemetry go.
+const DEFAULT_ADMIN_PORT: u16 = 9464;
+
+/// The word that switches something off.
+const OFF: &str = "off";
+
 /// The SDK's own default: three TCP connect attempts' worth of lost packets.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 
@@ -39,6 +48,7 @@ const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: AdminListen,
     pub(crate) region: Option<String>,
     pub(crate) allow_unlisted_region: bool,
     pub(crate) profile: Option<String>,
@@ -59,8 +69,10 @@ pub(crate) struct Settings {
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
+    pub(crate) telemetry: TelemetrySettings,
     pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
+    #[serde(alias = "caller")]
     pub(crate) callers: Vec<CallerSettings>,
     pub(crate) tokens: Vec<TokenSettings>,
 }
@@ -69,6 +81,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+            admin_listen: AdminListen::default(),
             region: None,
             allow_unlisted_region: false,
             profile: None,
@@ -87,11 +100,79 @@ impl Default for Settings {
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
+            telemetry: TelemetrySettings::default(),
             default_caller: DefaultCallerSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
             tokens: Vec::new(),
         }
+    }
+}
+
+/// Where the admin port is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+/// A text that says not where the admin port is.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("must be an address and a port such as 127.0.0.1:9464, or off")]
+pub struct InvalidAdminListen;
+
+impl AdminListen {
+    /// The address, if there is one.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl Default for AdminListen {
+    /// On loopback: whoever reaches the port may read all that it tells.
+    fn default() -> Self {
+        Self::At(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT)))
+    }
+}
+
+impl FromStr for AdminListen {
+    type Err = InvalidAdminListen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAdminListen> {
+        match text {
+            OFF => Ok(Self::Off),
+            text => text.parse().map(Self::At).map_err(|_| InvalidAdminListen),
+        }
+    }
+}
+
+impl TryFrom<String> for AdminListen {
+    type Error = InvalidAdminListen;
+
+    fn try_from(text: String) -> Result<Self, InvalidAdminListen> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str(OFF),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<AdminListen> for String {
+    fn from(listen: AdminListen) -> Self {
+        listen.to_string()
     }
 }
 
@@ -118,12 +199,36 @@ pub(crate) struct RegionSettings {
     pub(crate) concurrent_sessions: Option<Limit>,
 }
 
+impl Settings {
+    /// How many may wait for one region's quota: no more than half of those in
+    /// flight, or a caller that fills the queue keeps the others from reaching it,
+    /// where their turn would come.
+    pub(crate) fn waiting(&self) -> usize {
+        self.quota.queue.min(self.server.max_in_flight / 2).max(1)
+    }
+}
+
 /// A limit of the account at AWS.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(untagged, expecting = "expected a number above zero or \"off\"")]
 pub(crate) enum Limit {
-    Of(NonZeroU32),
+    Of(#[serde(deserialize_with = "number")] NonZeroU32),
     Off(Off),
+}
+
+/// A number, or the text of one: variables have nothing else, and what reads them
+/// as numbers elsewhere does not reach into alternatives.
+fn number<'de, D: Deserializer<'de>>(value: D) -> Result<NonZeroU32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Number(NonZeroU32),
+        Text(String),
+    }
+    match Number::deserialize(value)? {
+        Number::Number(number) => Ok(number),
+        Number::Text(text) => text.parse().map_err(D::Error::custom),
+    }
 }
 
 /// The word that switches a limit off.
@@ -144,6 +249,7 @@ pub(crate) struct QuotaSettings {
     pub(crate) queue: usize,
     pub(crate) share: f64,
     pub(crate) key_prefix: String,
+    pub(crate) store_ca_bundle: Option<PathBuf>,
     #[serde(with = "humantime_serde")]
     pub(crate) store_timeout: Duration,
 }
@@ -155,11 +261,12 @@ impl Default for QuotaSettings {
             concurrent_sessions: None,
             // AWS's own example of how long a session streams.
             session_length: Duration::from_secs(10),
-            // As many as may be in flight at all.
+            // Those who could wait 30 s at AWS's largest quota, and some.
             queue: 1024,
             // Right for one replica; several must say how many they are.
             share: 1.0,
             key_prefix: "face-liveness".to_owned(),
+            store_ca_bundle: None,
             store_timeout: crate::redis::DEFAULT_TIMEOUT,
         }
     }
@@ -182,6 +289,32 @@ impl Default for LedgerSettings {
             entries: 100_000,
             // Opening the camera and streaming take some 15 seconds.
             min_remaining: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is told of calls (`[telemetry]`). Where traces, metrics and logs go is
+/// set by OpenTelemetry's own variables.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Of so many ordinary calls one has a line in the log; above zero.
+    pub access_log_sample: u32,
+    /// A call that takes so long always has one.
+    #[serde(with = "humantime_serde")]
+    pub slow_call: Duration,
+    /// Whether AWS is told the trace, as `x-amzn-trace-id`.
+    pub aws_trace_header: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            // A line every few seconds at AWS's default quota.
+            access_log_sample: 100,
+            // AWS answers within half a second.
+            slow_call: Duration::from_secs(1),
+            aws_trace_header: false,
         }
     }
 }
@@ -228,7 +361,8 @@ impl Default for ServerSettings {
             workers: 0,
             // At 25 creates a second and 30 s of patience, 750 calls can wait
             // in good faith; more would only wait to be refused.
-            max_in_flight: 1024,
+            // Room for those who wait in two regions' queues, and for as many more.
+            max_in_flight: 4096,
             // A connection costs some 40 KiB: this many are 400 MiB.
             max_connections: 10_000,
             // hyper's own default, against rapid resets.

@@ -20,8 +20,8 @@ use super::refuse;
 use crate::caller::{Caller, Rate};
 use crate::refusal::Refusal;
 
-/// Callers whose recent calls are remembered, some 100 bytes each. One that has
-/// been idle longest is forgotten first: it has its full burst again anyway.
+/// Callers whose recent calls are remembered, some 100 bytes each. Beyond that
+/// the one that has been idle longest is forgotten, and has its full burst again.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The rates of all callers, shared by all connections.
@@ -60,7 +60,16 @@ impl Allowance {
             now,
         )?;
         callers.insert(caller.clone(), next);
+        forget_idle(&mut callers, now);
         Ok(())
+    }
+}
+
+/// Forgets those who have been idle until all was paid off: whether they are
+/// remembered makes no difference any more.
+fn forget_idle(paid_off: &mut LruCache<Caller, Instant>, now: Instant) {
+    while paid_off.iter().next().is_some_and(|(_, &at)| at <= now) {
+        paid_off.remove_lru();
     }
 }
 
@@ -198,5 +207,17 @@ mod tests {
         assert_eq!(let_through(&allowance, slow, 2, now).0, 1);
         let wait = let_through(&allowance, rate(10.0, 1), 1, now).1.unwrap();
         assert_eq!(wait, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn an_idle_caller_is_forgotten() {
+        let (allowance, now) = (Allowance::new(), Instant::now());
+        let rate = rate(1.0, 5);
+        for name in ["a", "b"] {
+            allowance.spend(&named(name), &rate, now).unwrap();
+        }
+        let later = now + Duration::from_secs(1);
+        allowance.spend(&named("c"), &rate, later).unwrap();
+        assert_eq!(allowance.paid_off.lock().unwrap().len(), 1);
     }
 }

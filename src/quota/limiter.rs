@@ -13,10 +13,19 @@ use super::limits::GUARD;
 use super::pump;
 use super::quantile::RunningQuantile;
 use super::queue::{Key, Queue};
-use super::store::{Outlook, Source};
+use super::store::{Source, Store};
 use super::window::Windows;
 use crate::caller::Caller;
 use crate::region::Region;
+
+/// The part of the wait by which a newcomer's slot must lie before the latest
+/// that would do: calls that reach AWS late delay the turns that come a span
+/// after, and those who wait shall not learn only then that it was in vain.
+const SLACK: u32 = 32;
+
+/// What a call can be late by on its way to AWS: a connection with TLS takes three
+/// round trips. What it takes longer is AWS's own time.
+const LATEST_ARRIVAL: Duration = Duration::from_millis(60);
 
 /// Hands out the permits of one region's quota, in an order that is fair over
 /// callers. A clone is another handle of the same limiter; handles may be used
@@ -30,11 +39,14 @@ pub struct Limiter {
 
 /// The right to make one call to AWS, now.
 ///
-/// Dropped without a report, it stays used: the call may have reached AWS.
+/// Dropped without a report, it counts as failed and stays used: the call may have
+/// reached AWS.
 #[derive(Debug)]
 #[must_use = "a permit is for one call, whose outcome is to be reported"]
 pub struct Permit {
     shared: Arc<Shared>,
+    granted: Instant,
+    outcome: Outcome,
 }
 
 /// What became of a call.
@@ -57,6 +69,26 @@ pub enum Outcome {
 pub struct Denied {
     /// The time until the slot that the call would have had.
     pub wait: Duration,
+    /// Whether it was the room to wait that there was none of.
+    pub no_room: bool,
+}
+
+impl Denied {
+    /// Whoever is denied did wait, or the guess was too bright: to come back at
+    /// once would be in vain.
+    fn until(slot: Instant, now: Instant) -> Self {
+        Self {
+            wait: slot.saturating_duration_since(now).max(GUARD),
+            no_room: false,
+        }
+    }
+
+    fn for_want_of_room(self) -> Self {
+        Self {
+            no_room: true,
+            ..self
+        }
+    }
 }
 
 /// How a limiter is doing.
@@ -75,8 +107,7 @@ pub struct Snapshot {
 }
 
 impl Limiter {
-    /// Starts the limiter of `region`, with room for `queue_bound` waiters. With
-    /// [`Source::Shared`], `windows` are an estimate of the store's.
+    /// Starts the limiter of `region`, with room for `queue_bound` waiters.
     ///
     /// The task that grants permits runs on the present runtime, which must
     /// outlast all who wait, and ends when the last handle is dropped.
@@ -84,13 +115,15 @@ impl Limiter {
     /// # Panics
     /// When called outside a Tokio runtime.
     #[must_use]
-    pub fn start(region: Region, windows: Windows, source: Source, queue_bound: usize) -> Self {
+    pub fn start(region: Region, source: Source, queue_bound: usize) -> Self {
+        let (slots, store) = match source {
+            Source::Memory(windows) => (Slots::Local(windows), None),
+            Source::Shared(store) => (Slots::Shared { spare: None }, Some(store)),
+        };
         let shared = Arc::new(Shared {
+            store: store.clone(),
             state: Mutex::new(State {
-                windows,
-                share: 1.0,
-                is_local: matches!(source, Source::Memory),
-                spare: None,
+                slots,
                 queue: Queue::new(queue_bound),
                 adaptive: Adaptive::new(region),
                 usual: RunningQuantile::default(),
@@ -98,7 +131,7 @@ impl Limiter {
             wake: Notify::new(),
         });
         let gone = CancellationToken::new();
-        tokio::spawn(pump::run(Arc::clone(&shared), source, gone.clone()));
+        tokio::spawn(pump::run(Arc::clone(&shared), store, gone.clone()));
         Self {
             shared,
             _pump: Arc::new(gone.drop_guard()),
@@ -113,9 +146,9 @@ impl Limiter {
     ///
     /// # Errors
     /// At once if the slot, with the usual time of a call after it, lies past
-    /// `deadline`, or the queue is full. Later if other callers' turns have
-    /// pushed the slot past it since, or a caller with less than its share of a
-    /// full queue took the place.
+    /// `deadline`, or the queue is full. Later if AWS has asked for a pause beyond
+    /// it, if other callers' turns have pushed the slot past it, or if a caller
+    /// with less than its share of a full queue took the place.
     pub async fn permit(
         &self,
         caller: &Caller,
@@ -132,7 +165,7 @@ impl Limiter {
         };
         match timeout_at(latest, grant).await {
             Ok(Ok(grant)) => Ok(grant.accept()),
-            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight)),
+            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight).for_want_of_room()),
             Err(_late) => {
                 // Its own place must not count towards the wait.
                 drop(place);
@@ -158,23 +191,53 @@ impl Limiter {
 }
 
 impl Permit {
-    /// Tells what became of the call, and how long it took. A throttle slows the
-    /// region down; the time of a call that made a session counts as usual.
-    pub fn report(self, outcome: Outcome, took: Duration) {
-        let mut state = self.shared.lock();
-        match outcome {
-            Outcome::Made => state.usual.record(took),
-            Outcome::Throttled { retry_after } => {
-                state.adaptive.throttled(Instant::now(), retry_after);
-            }
-            Outcome::Failed => {}
+    fn new(shared: &Arc<Shared>, granted: Instant) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            granted,
+            outcome: Outcome::Failed,
         }
+    }
+
+    /// Tells what became of the call, when it is over. A throttle slows the
+    /// region down; the time of a call that made a session counts as usual.
+    pub fn report(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+/// What a call took beyond the usual, it may have been late by on its way to AWS:
+/// in a log of this replica's own it counts as so much later.
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.granted);
+        let late = state.usual.excess(took).min(LATEST_ARRIVAL);
+        if let Slots::Local(windows) = &mut state.slots
+            && !late.is_zero()
+        {
+            windows.delay(self.granted, self.granted + late);
+        }
+        let in_vain = match self.outcome {
+            Outcome::Made => {
+                state.usual.record(took);
+                Vec::new()
+            }
+            Outcome::Throttled { retry_after } => state.throttled(now, retry_after),
+            Outcome::Failed => Vec::new(),
+        };
+        drop(state);
+        // Not under the lock, which they take to compute their wait.
+        drop(in_vain);
     }
 }
 
 /// What the handles, the waiters and the pump share.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// Whoever keeps the account if this replica does not.
+    store: Option<Arc<dyn Store>>,
     state: Mutex<State>,
     /// Tells the pump that somebody waits, or that a slot came back.
     pub(super) wake: Notify,
@@ -182,19 +245,30 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) windows: Windows,
-    /// The part of the windows' slots that fall to this replica.
-    share: f64,
-    is_local: bool,
-    /// A slot of a shared store that nobody has used yet.
-    pub(super) spare: Option<Instant>,
+    pub(super) slots: Slots,
     pub(super) queue: Queue<Waiter>,
     pub(super) adaptive: Adaptive,
     usual: RunningQuantile,
 }
 
-/// Where a waiter is granted its permit.
-pub(super) type Waiter = oneshot::Sender<Grant>;
+/// The slots that this replica knows of.
+#[derive(Debug)]
+pub(super) enum Slots {
+    Local(Windows),
+    Shared {
+        /// One of the store's that nobody has used yet.
+        spare: Option<Instant>,
+    },
+}
+
+/// One that waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    /// Where it is granted its permit.
+    pub(super) grant: oneshot::Sender<Grant>,
+    /// The latest slot that would do.
+    latest: Instant,
+}
 
 enum Entry {
     Admitted(Permit),
@@ -222,18 +296,21 @@ impl Shared {
         // Under the lock, so that slots are taken in the order of time.
         let now = Instant::now();
         if state.take_free_slot(now) {
-            let shared = Arc::clone(self);
-            return Ok(Entry::Admitted(Permit { shared }));
+            return Ok(Entry::Admitted(Permit::new(self, now)));
         }
         let latest = state.latest_slot(now, deadline);
-        let slot = state.slot_for(now, caller, weight);
-        let denied = Denied { wait: slot - now };
-        if slot > latest {
+        let (mut state, slot) = self.foretell(state, now, caller, weight);
+        let denied = Denied::until(slot, now);
+        if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
-        let (waiter, grant) = oneshot::channel();
+        let (sender, grant) = oneshot::channel();
+        let waiter = Waiter {
+            grant: sender,
+            latest,
+        };
         let pushed = state.queue.push(caller, weight, waiter);
-        let pushed = pushed.map_err(|_full| denied)?;
+        let pushed = pushed.map_err(|_full| denied.for_want_of_room())?;
         let is_first = state.queue.len() == 1;
         drop(state);
         // Dropping the displaced waiter tells it; not under the lock, which it
@@ -253,12 +330,36 @@ impl Shared {
         })
     }
 
-    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
-        let mut state = self.lock();
-        let now = Instant::now();
-        Denied {
-            wait: state.slot_for(now, caller, weight) - now,
+    /// The slot of a newcomer of `caller`. Lets go of the lock to ask a shared
+    /// store, whose other replicas make it an estimate anyway.
+    fn foretell<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        now: Instant,
+        caller: &Caller,
+        weight: NonZeroU32,
+    ) -> (MutexGuard<'a, State>, Instant) {
+        let pace = state.adaptive.pace(now);
+        let ahead = state.queue.ahead_of(caller, weight);
+        match (&state.slots, &self.store) {
+            (Slots::Local(windows), _) => {
+                let turn = windows.turn_after(pace, ahead);
+                (state, turn)
+            }
+            (Slots::Shared { .. }, Some(store)) => {
+                drop(state);
+                let slot = store.outlook().slot_after(pace, ahead);
+                (self.lock(), slot)
+            }
+            (Slots::Shared { .. }, None) => (state, pace.start()),
         }
+    }
+
+    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
+        let state = self.lock();
+        let now = Instant::now();
+        let slot = self.foretell(state, now, caller, weight).1;
+        Denied::until(slot, now)
     }
 }
 
@@ -266,11 +367,13 @@ impl State {
     /// Nobody is overtaken: a slot is free only while nobody waits.
     fn take_free_slot(&mut self, now: Instant) -> bool {
         let pace = self.adaptive.pace(now);
-        let free = self.is_local && self.queue.is_empty() && self.windows.next_turn(pace) <= now;
-        if free {
-            self.windows.take(now);
+        match &mut self.slots {
+            Slots::Local(windows) if self.queue.is_empty() && windows.next_turn(pace) <= now => {
+                windows.take(now);
+                true
+            }
+            _ => false,
         }
-        free
     }
 
     /// The latest slot that leaves the call its usual time. That is half of the
@@ -282,32 +385,32 @@ impl State {
         // A grant and the answer take their way too.
         now + left.saturating_sub(GUARD) - usual.min(left / 2).min(left.saturating_sub(GUARD))
     }
+}
 
-    /// The slot of a newcomer of `caller`.
-    fn slot_for(&mut self, now: Instant, caller: &Caller, weight: NonZeroU32) -> Instant {
-        let pace = self.adaptive.pace(now);
-        let ahead = self.queue.ahead_of(caller, weight);
-        if self.is_local {
-            self.windows.turn_after(pace, ahead)
-        } else {
-            // Other replicas take theirs meanwhile.
-            let ahead = (ahead as f64 / self.share).ceil() as usize;
-            self.windows.slot_after(pace, ahead)
+impl State {
+    /// Slows down. Gives those who wait in vain from now on, to be dropped.
+    fn throttled(&mut self, now: Instant, retry_after: Option<Duration>) -> Vec<Waiter> {
+        self.adaptive.throttled(now, retry_after);
+        match self.adaptive.paused_until(now) {
+            Some(until) => self.queue.take_out(|waiter| waiter.latest < until),
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Slots {
+    /// A slot that was granted and not used can still be had.
+    pub(super) fn give_back(&mut self, slot: Instant) {
+        match self {
+            Self::Local(windows) => windows.give_back(slot),
+            Self::Shared { spare } => *spare = Some(slot),
         }
     }
 
-    /// Replaces the estimate of a shared store by what it tells.
-    pub(super) fn expect(&mut self, outlook: Outlook) {
-        self.windows = outlook.windows;
-        self.share = outlook.share.clamp(0.001, 1.0);
-    }
-
-    /// A slot that was granted and not used can still be had.
-    fn give_back(&mut self, slot: Instant) {
-        if self.is_local {
-            self.windows.give_back(slot);
-        } else {
-            self.spare = Some(slot);
+    pub(super) fn take_spare(&mut self) -> Option<Instant> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared { spare } => spare.take(),
         }
     }
 }
@@ -341,17 +444,15 @@ impl Grant {
     }
 
     fn accept(mut self) -> Permit {
-        self.slot = None;
-        Permit {
-            shared: Arc::clone(&self.shared),
-        }
+        let granted = self.slot.take().unwrap_or_else(Instant::now);
+        Permit::new(&self.shared, granted)
     }
 }
 
 impl Drop for Grant {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
-            self.shared.lock().give_back(slot);
+            self.shared.lock().slots.give_back(slot);
             self.shared.wake.notify_one();
         }
     }

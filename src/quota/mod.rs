@@ -27,5 +27,5 @@ pub use limits::{Bound, Bounds, DEFAULT_SESSION_LENGTH, Flow, GUARD, Limits};
 pub use pace::Pace;
 pub use quantile::RunningQuantile;
 pub use queue::{Full, Key, Pushed, Queue};
-pub use store::{Outlook, Reservation, Reserving, Source, Store};
+pub use store::{Outlook, Reserving, Source, Store};
 pub use window::{Window, Windows};

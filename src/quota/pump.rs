@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::limiter::{Grant, Shared, Waiter};
-use super::store::{Source, Store};
+use super::limiter::{Grant, Shared, Slots, State, Waiter};
+use super::store::Store;
 
 /// How late a reserved slot may be used. The log that replicas share has the
 /// slot, not its use: what a use is late by is taken from the guard that keeps
@@ -15,11 +15,15 @@ use super::store::{Source, Store};
 const FRESH: Duration = Duration::from_millis(10);
 
 /// Grants permits until `gone`.
-pub(super) async fn run(shared: Arc<Shared>, source: Source, gone: CancellationToken) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    store: Option<Arc<dyn Store>>,
+    gone: CancellationToken,
+) {
     let grants = async {
-        match source {
-            Source::Memory => grant_local(&shared).await,
-            Source::Shared(store) => grant_shared(&shared, store).await,
+        match store {
+            None => grant_local(&shared).await,
+            Some(store) => grant_shared(&shared, store.as_ref()).await,
         }
     };
     // Cancelled only when no handle is left, and so nobody waits.
@@ -59,21 +63,30 @@ fn local_step(shared: &Shared, due: Option<Instant>) -> Step {
     }
     let now = Instant::now();
     let pace = state.adaptive.pace(now);
-    let turn = state.windows.next_turn(pace);
+    let State {
+        slots: Slots::Local(windows),
+        queue,
+        ..
+    } = &mut *state
+    else {
+        return Step::Idle;
+    };
+    let turn = windows.next_turn(pace);
     if turn > now {
         return Step::Later(turn);
     }
-    match state.queue.pop() {
+    match queue.pop() {
         Some(waiter) => {
             let turn = due.map_or(turn, |due| due.min(turn));
-            state.windows.take_turn(turn, now);
+            windows.take_turn(turn, now);
             Step::Grant(waiter, now)
         }
         None => Step::Idle,
     }
 }
 
-async fn grant_shared(shared: &Arc<Shared>, mut store: Box<dyn Store>) {
+async fn grant_shared(shared: &Arc<Shared>, store: &dyn Store) {
+    let mut last = None;
     loop {
         if shared.lock().queue.is_empty() {
             shared.wake.notified().await;
@@ -81,26 +94,35 @@ async fn grant_shared(shared: &Arc<Shared>, mut store: Box<dyn Store>) {
         }
         let slot = match take_spare(shared) {
             Some(slot) => slot,
-            None => reserve(shared, store.as_mut()).await,
+            None => {
+                // Before anything is reserved: a slot far ahead would hold up the
+                // other replicas, which may be told nothing of the kind.
+                if let Some(until) = held_back(shared, store, last) {
+                    drop(timeout_at(until, shared.wake.notified()).await);
+                    continue;
+                }
+                store.reserve().await
+            }
         };
         sleep_until(slot).await;
         use_slot(shared, slot);
+        last = Some(slot);
     }
 }
 
-async fn reserve(shared: &Shared, store: &mut dyn Store) -> Instant {
-    let pace = shared.lock().adaptive.pace(Instant::now());
-    let reservation = store.reserve(pace).await;
-    let mut state = shared.lock();
-    match reservation.outlook {
-        Some(outlook) => state.expect(outlook),
-        None => state.windows.take(reservation.slot),
-    }
-    reservation.slot
+/// Until when this replica goes without a slot, because AWS asked it for a pause or
+/// throttled it: its slots are then so much further apart.
+fn held_back(shared: &Shared, store: &dyn Store, last: Option<Instant>) -> Option<Instant> {
+    let now = Instant::now();
+    let pace = shared.lock().adaptive.pace(now);
+    let slowed = last.filter(|_| pace.factor() < 1.0);
+    let next = slowed.map(|last| last + store.outlook().interval().div_f64(pace.factor()));
+    let until = pace.start().max(next.unwrap_or(now));
+    (until > now).then_some(until)
 }
 
 fn take_spare(shared: &Shared) -> Option<Instant> {
-    let spare = shared.lock().spare.take()?;
+    let spare = shared.lock().slots.take_spare()?;
     is_fresh(spare).then_some(spare)
 }
 
@@ -120,7 +142,8 @@ fn use_slot(shared: &Arc<Shared>, slot: Instant) {
             grant(shared, waiter, slot);
         }
         // In a pause it could not be used while it is fresh.
-        None => state.spare = (!paused).then_some(slot),
+        None if paused => {}
+        None => state.slots.give_back(slot),
     }
 }
 
@@ -131,5 +154,5 @@ fn is_fresh(slot: Instant) -> bool {
 /// Not under the lock: the grant of a waiter that has left gives its slot back
 /// when it is dropped here.
 fn grant(shared: &Arc<Shared>, waiter: Waiter, slot: Instant) {
-    drop(waiter.send(Grant::new(shared, slot)));
+    drop(waiter.grant.send(Grant::new(shared, slot)));
 }

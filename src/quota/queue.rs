@@ -154,6 +154,21 @@ impl<T> Queue<T> {
         Some(entry)
     }
 
+    /// Takes out the entries for which `leaves` holds.
+    pub fn take_out(&mut self, leaves: impl Fn(&T) -> bool) -> Vec<T> {
+        let lanes = self.lanes.iter();
+        let leaving: Vec<_> = lanes
+            .flat_map(|(caller, lane)| {
+                let tickets = lane.waiting.iter().filter(|(_, entry)| leaves(entry));
+                tickets.map(|(&ticket, _)| Key {
+                    caller: caller.clone(),
+                    ticket,
+                })
+            })
+            .collect();
+        leaving.iter().filter_map(|key| self.remove(key)).collect()
+    }
+
     /// How many entries go before a newcomer of `caller`, if nobody else comes.
     #[must_use]
     pub fn ahead_of(&self, caller: &Caller, weight: NonZeroU32) -> usize {

@@ -68,10 +68,12 @@ impl Window {
 
     /// What the log has lost to make room for `at` was over by then, so that
     /// the log without `at` is whole again.
-    fn give_back(&mut self, at: Instant) {
-        if let Ok(place) = self.taken.binary_search(&at) {
+    fn give_back(&mut self, at: Instant) -> bool {
+        let place = self.taken.binary_search(&at);
+        if let Ok(place) = place {
             self.taken.remove(place);
         }
+        place.is_ok()
     }
 }
 
@@ -200,6 +202,16 @@ impl Windows {
         self.last = self.last.max(Some(at));
         for window in &mut self.windows {
             window.take(at);
+        }
+    }
+
+    /// Counts an admission at `at` as one at `later`: it reached AWS only then.
+    /// Too late for a window in which its slot has been taken again.
+    pub fn delay(&mut self, at: Instant, later: Instant) {
+        for window in &mut self.windows {
+            if window.give_back(at) {
+                window.take(later);
+            }
         }
     }
 
@@ -384,6 +396,31 @@ mod tests {
         windows.take(now);
         windows.give_back(now);
         assert_eq!(windows.next_slot(now), now);
+    }
+
+    #[test]
+    fn a_delayed_admission_frees_its_slot_as_much_later() {
+        let now = Instant::now();
+        let mut windows = Windows::new(limits(2, 0));
+        windows.take(now);
+        windows.take(now + SECOND / 10);
+        windows.delay(now, now + SECOND / 2);
+        let slots = [0, 1].map(|ahead| windows.slot_after(now, ahead) - now);
+        assert_eq!(
+            slots,
+            [SECOND * 11 / 10, SECOND * 3 / 2].map(|slot| slot + GUARD)
+        );
+    }
+
+    #[test]
+    fn a_delay_that_is_known_too_late_changes_nothing() {
+        let now = Instant::now();
+        let mut windows = Windows::new(limits(1, 0));
+        windows.take(now);
+        let next = now + SECOND + GUARD;
+        windows.take(next);
+        windows.delay(now, next);
+        assert_eq!(windows.next_slot(next), next + SECOND + GUARD);
     }
 
     #[test]

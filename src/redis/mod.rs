@@ -25,8 +25,8 @@
 //! use tokio::time::Instant;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let connection = Connection::open("redis://cache".parse()?, DEFAULT_TIMEOUT).await?;
-//! let second = Duration::from_millis(1_015);
+//! let connection = Connection::open("redis://cache".parse()?, None, DEFAULT_TIMEOUT).await?;
+//! let second = Duration::from_millis(1_030);
 //! let settings = Settings {
 //!     prefix: "face-liveness".to_owned(),
 //!     creates: NonZeroU32::new(25).map(|limit| Window { limit, span: second }),
@@ -34,27 +34,37 @@
 //!     shares: NonZeroU32::MIN.saturating_add(2),
 //! };
 //! let windows = Windows::new(connection, Region::parse("us-east-1")?, &settings);
-//! let reserved = windows.reserve(Instant::now()).await;
+//! let reserved = windows.reserve().await;
 //! tokio::time::sleep_until(reserved.slot).await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Needs Redis 5 or Valkey. With access lists: `EVALSHA`, `SCRIPT LOAD`, `TIME`,
-//! `PING`, `GET`, `SET`, `PEXPIRE`, `ZADD`, `ZRANGE`, `ZREMRANGEBYSCORE` on keys
-//! of the prefix, in a cluster `CLUSTER SLOTS` too.
+//! In a cluster each region's quota lies on one node, and each record of the ledger
+//! on one: what is lost with a node is lost alone.
+//!
+//! Needs Redis 5 or Valkey. With access lists, a user for the prefix
+//! `face-liveness` needs `~face-liveness:* ~{face-liveness:*` and `+evalsha +eval
+//! +time +ping +get +set +pexpire +zadd +zrange +zremrangebyscore`, in a cluster
+//! `+cluster|slots +asking` too, and `+select` for another database than 0.
 
+mod breaker;
 mod clock;
 mod connection;
+mod error;
 mod ledger;
 mod log;
 mod mode;
+mod script;
 mod stores;
+mod url;
 mod windows;
 
-pub use connection::{Connection, DEFAULT_TIMEOUT, Error, InvalidUrl, Url};
+pub use connection::{Connection, DEFAULT_TIMEOUT};
+pub use error::Error;
 pub use ledger::Records;
 pub use log::Window;
 pub use mode::State;
 pub use stores::SharedQuota;
-pub use windows::{Reserved, Settings, Windows};
+pub use url::{InvalidUrl, Url};
+pub use windows::{Known, Reserved, Settings, Windows};

@@ -5,15 +5,15 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::Script;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::clock::{Clock, signed_micros};
 use super::log::{SHORT_SPAN, Window};
-use super::mode::{Answer, Asked, LOOK_EVERY, Mode, Plan, State};
+use super::mode::{Answer, Asked, LOOK_EVERY, Lately, Mode, Plan, State};
+use super::script::Script;
 use super::{Connection, Error};
 use crate::region::Region;
 
@@ -24,16 +24,17 @@ const MEMORY_LIFETIME: Duration = Duration::from_secs(3600);
 /// into the span of others.
 const LATEST: Duration = Duration::from_millis(5);
 
-/// How far apart slots are kept: in a short span nearly evenly, because calls that
-/// several replicas send at once arrive in any order and later than they should;
-/// a little closer than evenly, so that a slot let pass is made up for.
-fn gap(limit: NonZeroU32, span: Duration) -> Duration {
+/// How far apart slots are kept: nearly evenly, because calls that several replicas
+/// send at once arrive in any order and later than they should; a little closer
+/// than evenly, so that a slot let pass is made up for.
+fn gap(window: &Window) -> Duration {
     const CLOSER: f64 = 0.9;
-    if span <= SHORT_SPAN {
-        (span / limit.get()).mul_f64(CLOSER)
-    } else {
-        Duration::ZERO
-    }
+    (window.span / window.limit.get()).mul_f64(CLOSER)
+}
+
+/// Long spans keep half of their places for bursts, and are spread beyond.
+fn has_bursts(window: &Window) -> bool {
+    window.span > SHORT_SPAN
 }
 
 /// What the replicas of a gateway share.
@@ -57,9 +58,19 @@ pub struct Reserved {
     pub slot: Instant,
     /// Whether it is one of all replicas' or one of the share.
     pub state: State,
-    /// The latest admissions, this one included, the oldest first: those of all
-    /// replicas if [`State::Shared`], those of the share otherwise.
+}
+
+/// What is known of the slots to come.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Whether the slots are all replicas' or those of the share.
+    pub state: State,
+    /// The latest admissions that bound the next one, the oldest first: those of
+    /// all replicas if [`State::Shared`], those of the share otherwise.
     pub history: Vec<Instant>,
+    /// The part of the slots that fall to this replica if all have more to do than
+    /// there are slots: above 0 and at most 1.
+    pub share: f64,
 }
 
 /// The windows of one region; see the [module](super).
@@ -89,6 +100,8 @@ struct Inner {
     /// How long an answer takes, the slow ones remembered for a while: a slot
     /// that is nearer would have passed when it is told.
     lead: Duration,
+    /// Why Redis was said to be lost.
+    told: Option<Error>,
 }
 
 impl fmt::Debug for Shared {
@@ -121,7 +134,7 @@ impl Windows {
         let mode = Mode::new(windows.clone(), settings.shares, now);
         let (sender, states) = watch::channel(mode.state());
         let shared = Arc::new(Shared {
-            connection,
+            connection: connection.apart(),
             script: Script::new(include_str!("windows.lua")),
             keys,
             windows,
@@ -131,6 +144,7 @@ impl Windows {
                 mode,
                 clock: Clock::new(now),
                 lead: Duration::ZERO,
+                told: None,
             }),
             states: sender,
         });
@@ -142,40 +156,23 @@ impl Windows {
         }
     }
 
-    /// Reserves the next slot at the full rate; see
-    /// [`reserve_at`](Self::reserve_at).
-    pub async fn reserve(&self, now: Instant) -> Reserved {
-        self.reserve_at(now, 1.0).await
-    }
-
-    /// Reserves the next slot that is not before `start`, at `factor` of the full
-    /// rate (above 0, at most 1).
+    /// Reserves the next slot.
     ///
     /// No replica may ask again before it has used, or let pass, the slot it
     /// has: of slots yet to come the others expect one a replica. Answers
-    /// within a few of the connection's timeouts, but for two cases. A replica
-    /// that has never met Redis waits for it, or until its share's first slot
-    /// has come. A share of less than one admission has no slot at all until
-    /// Redis is back.
-    pub async fn reserve_at(&self, start: Instant, factor: f64) -> Reserved {
+    /// within a few of the connection's timeouts, but for a replica that has
+    /// never met Redis: it waits for it, or until its share's first slot has
+    /// come.
+    pub async fn reserve(&self) -> Reserved {
         let mut states = self.states.clone();
         loop {
             states.mark_unchanged();
-            let plan = self.shared.lock().mode.plan(Instant::now(), start, factor);
+            let plan = self.shared.lock().mode.plan(Instant::now());
             let slot = match plan {
-                Plan::Ask(start) => self.shared.ask(Some((start, factor))).await,
+                Plan::Ask(start) => self.shared.ask(Some(start)).await,
                 Plan::Take(slot) => Some(slot),
                 Plan::Wait(until) => {
-                    let passed = async {
-                        match until {
-                            Some(until) => sleep_until(until).await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    tokio::select! {
-                        () = passed => {}
-                        _ = states.changed() => {}
-                    }
+                    let _ = timeout_at(until, states.changed()).await;
                     None
                 }
             };
@@ -186,9 +183,25 @@ impl Windows {
                 return Reserved {
                     slot: slot.max(Instant::now()),
                     state: inner.mode.state(),
-                    history: inner.mode.history(),
                 };
             }
+        }
+    }
+
+    /// Asks Redis how things are, so that the first call need not. Answers
+    /// within the connection's time-out, whether Redis did or not.
+    pub async fn look(&self) {
+        self.shared.ask(None).await;
+    }
+
+    /// What is known at this moment.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let inner = self.shared.lock();
+        Known {
+            state: inner.mode.state(),
+            history: inner.mode.history(),
+            share: inner.mode.share(),
         }
     }
 
@@ -219,8 +232,9 @@ async fn keep_watch(shared: Arc<Shared>) {
     }
 }
 
-/// The memory's name, now, the slot's distance, and the logs, in microseconds.
-type Raw = (String, i64, i64, Vec<Vec<i64>>);
+/// The memory's name, now, the slot's distance and the logs in microseconds, and
+/// whose the latest admissions were.
+type Raw = (String, i64, i64, Vec<Vec<i64>>, (u32, u32, u32));
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -229,9 +243,12 @@ impl Shared {
     }
 
     /// Asks Redis, for a slot or only how things are.
-    async fn ask(&self, slot: Option<(Instant, f64)>) -> Option<Instant> {
-        let (asked, call) = self.call(slot);
-        let answer: Result<Raw, Error> = self.connection.invoke(&call).await;
+    async fn ask(&self, slot: Option<Instant>) -> Option<Instant> {
+        let (asked, arguments) = self.question(slot);
+        let answer: Result<Raw, Error> = self
+            .connection
+            .invoke(&self.script, &self.keys, &arguments)
+            .await;
         let now = Instant::now();
         let mut inner = self.lock();
         let before = inner.mode.state();
@@ -251,62 +268,75 @@ impl Shared {
             // Under the lock, so that the last one told is the state.
             self.states.send_replace(after);
         }
+        let news = inner.news(after, answer.err());
         drop(inner);
-        if before != after {
-            self.report((before, after), met, answer.err());
-        }
+        self.report((before, after), met, news);
         slot
     }
 
-    fn call(&self, slot: Option<(Instant, f64)>) -> (Asked, redis::ScriptInvocation<'_>) {
+    /// The script's arguments; see there.
+    fn question(&self, slot: Option<Instant>) -> (Asked, Vec<String>) {
         let inner = self.lock();
         let now = Instant::now();
-        let mut call = self.script.prepare_invoke();
-        for key in &self.keys {
-            call.key(key);
-        }
-        call.arg(Uuid::new_v4().to_string());
-        call.arg(MEMORY_LIFETIME.as_millis().to_string());
-        let (start, factor) = slot.unwrap_or((now, 1.0));
-        let name = |number: u64| format!("{}:{number}", self.replica.simple());
-        call.arg(slot.map_or_else(String::new, |_| name(inner.mode.next_number())));
-        let lead = start.saturating_duration_since(now).max(inner.lead);
-        call.arg(lead.as_micros().to_string());
+        let start = slot.unwrap_or(now).saturating_duration_since(now);
+        let mut arguments = vec![
+            Uuid::new_v4().to_string(),
+            MEMORY_LIFETIME.as_millis().to_string(),
+            self.replica.simple().to_string(),
+            slot.map_or_else(String::new, |_| inner.mode.next_number().to_string()),
+            start.max(inner.lead).as_micros().to_string(),
+        ];
         for window in &self.windows {
-            call.arg(window.limit.get());
-            let span = window.span.div_f64(factor);
-            call.arg(span.as_micros().to_string());
-            let gap = gap(window.limit, window.span).div_f64(factor);
-            call.arg(gap.as_micros().to_string());
+            arguments.push(window.limit.to_string());
+            arguments.extend([window.span, gap(window)].map(|time| time.as_micros().to_string()));
+            arguments.push(u8::from(has_bursts(window)).to_string());
         }
         for (number, at) in inner.mode.untold() {
-            call.arg(name(number)).arg(signed_micros(now, at));
+            arguments.extend([number.to_string(), signed_micros(now, at).to_string()]);
         }
-        (inner.mode.asking(now), call)
+        (inner.mode.asking(now), arguments)
     }
 
-    /// Once a loss and once a return; what flaps in between is for debugging.
-    fn report(&self, (from, to): (State, State), met: bool, error: Option<Error>) {
+    /// Once a loss, each time for a new reason, and once a return; what flaps in
+    /// between is for debugging.
+    fn report(&self, (from, to): (State, State), met: bool, news: Option<Error>) {
         let region = &self.region;
-        match (to, error) {
-            (State::Alone, _) if from == State::Rejoining => {
-                tracing::debug!(%region, "Redis is lost again");
-            }
+        match (to, news) {
             (State::Alone, Some(error)) => {
                 tracing::warn!(%region, %error, "Redis is lost: going on with this replica's share of the quota");
             }
+            _ if from == to => {}
+            (State::Alone, None) => tracing::debug!(%region, "Redis is lost again"),
             (State::Rejoining, _) => {
                 tracing::info!(%region, "Redis is back: sharing the quota again after a span without failure");
             }
             (State::Shared, _) if met => tracing::info!(%region, "the quota is shared again"),
-            _ => tracing::info!(%region, "the quota is shared through Redis"),
+            (State::Shared, _) => tracing::info!(%region, "the quota is shared through Redis"),
         }
     }
 }
 
 impl Inner {
+    /// The reason why Redis is lost, if it has not been told. That an answer is
+    /// late tells little: only a loss that has no other reason yet is told so.
+    fn news(&mut self, state: State, error: Option<Error>) -> Option<Error> {
+        match state {
+            State::Shared => self.told = None,
+            State::Rejoining => {}
+            State::Alone => {
+                let error = error.filter(|error| match &self.told {
+                    None => true,
+                    Some(told) => *error != Error::Slow && error != told,
+                })?;
+                self.told = Some(error.clone());
+                return Some(error);
+            }
+        }
+        None
+    }
+
     fn translate(&mut self, raw: &Raw, sent: Instant, received: Instant) -> Answer {
-        let (memory, server, wait, logs) = raw;
+        let (memory, server, wait, logs, (mine, all, replicas)) = raw;
         self.clock.observe(*server, sent, received);
         self.lead = (received - sent).max(self.lead * 7 / 8);
         let local = |distance: &i64| self.clock.local(server + distance);
@@ -317,6 +347,11 @@ impl Inner {
                 .iter()
                 .map(|log| log.iter().map(local).collect())
                 .collect(),
+            lately: Lately {
+                mine: *mine,
+                all: *all,
+                replicas: *replicas,
+            },
         }
     }
 }

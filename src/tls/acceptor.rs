@@ -15,6 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::material::Problem;
 use super::{Files, Material, Settings};
+use crate::telemetry::metrics::Certificate;
 
 /// Why a connection is not secured, and so not served.
 #[derive(Debug, thiserror::Error)]
@@ -45,19 +46,24 @@ pub struct Acceptor(Arc<Inner>);
 struct Inner {
     files: Files,
     material: ArcSwap<Material>,
+    /// Shows when the certificate in force expires.
+    certificate: Certificate,
     handshakes: Semaphore,
     handshake_timeout: Duration,
     reload_interval: Duration,
 }
 
 impl Acceptor {
-    /// Begins with the material in `settings`.
+    /// Begins with the material in `settings`, and tells `certificate` of it and of
+    /// what replaces it.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, certificate: Certificate) -> Self {
         tracing::info!(expires = settings.material.expires(), "TLS certificate");
+        certificate.expires(settings.material.not_after());
         Self(Arc::new(Inner {
             files: settings.files,
             material: ArcSwap::from_pointee(settings.material),
+            certificate,
             handshakes: Semaphore::new(settings.max_handshakes),
             handshake_timeout: settings.handshake_timeout,
             reload_interval: settings.reload_interval,
@@ -110,6 +116,7 @@ impl Acceptor {
             expires = material.expires(),
             "TLS certificate, key or client authorities replaced; new connections get them"
         );
+        self.0.certificate.expires(material.not_after());
         self.0.material.store(Arc::new(material));
         Refreshed::Replaced
     }
@@ -154,7 +161,11 @@ impl fmt::Debug for Acceptor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use crate::telemetry::metrics::{Exposition, Metrics};
+    use crate::telemetry::otlp;
+    use rcgen::{
+        CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed,
+    };
     use rustls::crypto::aws_lc_rs;
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, RootCertStore};
@@ -176,13 +187,14 @@ mod tests {
             key: path("key"),
             clients: None,
         };
-        let acceptor = Acceptor::new(Settings {
+        let settings = Settings {
             material: Material::read(&files).unwrap(),
             files,
             reload_interval: LIMIT,
             max_handshakes: 1,
             handshake_timeout: LIMIT,
-        });
+        };
+        let acceptor = Acceptor::new(settings, Certificate::default());
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).unwrap();
         let client = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
@@ -191,6 +203,44 @@ mod tests {
             .with_root_certificates(roots)
             .with_no_client_auth();
         (acceptor, TlsConnector::from(Arc::new(client)))
+    }
+
+    #[tokio::test]
+    async fn it_is_shown_when_the_certificate_in_force_expires() {
+        let material = |year| {
+            let directory = TempDir::new().unwrap();
+            let path = |name| directory.path().join(name);
+            let key = KeyPair::generate().unwrap();
+            let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            parameters.not_after = date_time_ymd(year, 1, 1);
+            let certificate = parameters.self_signed(&key).unwrap();
+            std::fs::write(path("certificate"), certificate.pem()).unwrap();
+            std::fs::write(path("key"), key.serialize_pem()).unwrap();
+            let files = Files {
+                certificate: path("certificate"),
+                key: path("key"),
+                clients: None,
+            };
+            (Material::read(&files).unwrap(), files)
+        };
+        let exposition = Exposition::new(&otlp::Settings::default()).unwrap();
+        let metrics = Metrics::new(&exposition.meter(), &[], &[]);
+        let shown = || {
+            let name = "face_liveness_tls_certificate_not_after_seconds";
+            exposition.figures().sum(name, &[])
+        };
+        let (first, files) = material(2100);
+        let settings = Settings {
+            material: first,
+            files,
+            reload_interval: LIMIT,
+            max_handshakes: 1,
+            handshake_timeout: LIMIT,
+        };
+        let acceptor = Acceptor::new(settings, metrics.certificate);
+        assert_eq!(shown(), 4_102_444_800.0);
+        acceptor.replace(material(2101).0);
+        assert_eq!(shown(), 4_133_980_800.0);
     }
 
     #[tokio::test(start_paused = true)]

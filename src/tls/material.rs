@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -48,7 +49,15 @@ pub enum ClientAuth {
 pub struct Material {
     config: Arc<ServerConfig>,
     digest: [u8; 32],
-    expires: Box<str>,
+    expires: Expiry,
+}
+
+/// When a certificate expires.
+#[derive(Clone, Debug)]
+struct Expiry {
+    time: SystemTime,
+    /// For people.
+    text: Box<str>,
 }
 
 impl Material {
@@ -113,7 +122,13 @@ impl Material {
     /// When the certificate expires, for people.
     #[must_use]
     pub fn expires(&self) -> &str {
-        &self.expires
+        &self.expires.text
+    }
+
+    /// When the certificate expires; none is taken to have expired before 1970.
+    #[must_use]
+    pub fn not_after(&self) -> SystemTime {
+        self.expires.time
     }
 
     /// Whether the files have the same content.
@@ -126,7 +141,7 @@ impl Material {
 impl fmt::Debug for Material {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Material")
-            .field("expires", &self.expires)
+            .field("expires", &self.expires.text)
             .finish_non_exhaustive()
     }
 }
@@ -189,7 +204,7 @@ fn pair(
     certificate: &[u8],
     key: &[u8],
     provider: &CryptoProvider,
-) -> Result<(CertifiedKey, Box<str>), Problem> {
+) -> Result<(CertifiedKey, Expiry), Problem> {
     let chain = certificates(certificate, &files.certificate, What::Certificate)?;
     let expires = expiry(&chain[0]).map_err(|error| {
         What::Certificate.problem(format!(
@@ -213,9 +228,14 @@ fn pair(
     Ok((pair, expires))
 }
 
-fn expiry(certificate: &CertificateDer<'_>) -> Result<Box<str>, String> {
+fn expiry(certificate: &CertificateDer<'_>) -> Result<Expiry, String> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
-    Ok(parsed.validity().not_after.to_string().into())
+    let not_after = parsed.validity().not_after;
+    let since_epoch = u64::try_from(not_after.timestamp()).unwrap_or_default();
+    Ok(Expiry {
+        time: SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch),
+        text: not_after.to_string().into(),
+    })
 }
 
 /// At least one.

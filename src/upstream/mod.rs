@@ -5,7 +5,9 @@ mod aws;
 mod connector;
 mod credentials;
 mod error;
+mod first_sent;
 pub mod ledger;
+mod metered;
 mod quota;
 mod rekognition;
 pub mod retry;
@@ -21,10 +23,13 @@ use tower::{Service, ServiceBuilder};
 
 use crate::caller::Caller;
 use crate::session::{Session, SessionRequest, Token};
+use crate::telemetry::metrics;
+use metered::MeteredLayer;
 
 pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use first_sent::{FirstSent, Sending};
 pub use ledger::LedgerLayer;
 pub use quota::{Quota, QuotaLayer};
 pub use rekognition::Rekognition;
@@ -55,6 +60,7 @@ impl Intent {
             weight: self.weight,
             token,
             deadline: self.deadline,
+            first_sent: FirstSent::default(),
         }
     }
 }
@@ -72,6 +78,8 @@ pub struct Request {
     pub token: Token,
     /// When the answer stops being of use.
     pub deadline: Instant,
+    /// Since when AWS may have made the session, though no answer came.
+    pub first_sent: FirstSent,
 }
 
 /// A session, and where it comes from.
@@ -85,10 +93,11 @@ pub struct Answer {
 
 /// The stack over `aws`, outermost first. What all workers must share is in the
 /// layers: clone them.
-pub fn stack(
+pub(crate) fn stack(
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
     quota: QuotaLayer,
+    metrics: metrics::Upstream,
     attempt_timeout: Duration,
     aws: Rekognition,
 ) -> impl Service<Intent, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static
@@ -100,6 +109,8 @@ pub fn stack(
         .layer(retry)
         // Lets each attempt wait its turn, so that all stay within the quota.
         .layer(quota)
+        // Counts and times each attempt.
+        .layer(MeteredLayer::new(metrics))
         // Bounds each attempt.
         .layer(AttemptLayer::new(attempt_timeout))
         .service(aws)

@@ -12,14 +12,17 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
-use crate::quota::{Denied, Limiter, Outcome};
+use crate::quota::{Denied, Limiter, Outcome, Permit};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
+use crate::telemetry::metrics;
 
 /// Keeps attempts within the quota; see [`Quota`].
 #[derive(Clone, Debug)]
 pub struct QuotaLayer {
     limiters: Arc<HashMap<Region, Limiter>>,
+    metrics: metrics::Quota,
 }
 
 impl QuotaLayer {
@@ -28,6 +31,36 @@ impl QuotaLayer {
     pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>) -> Self {
         Self {
             limiters: Arc::new(limiters.into_iter().collect()),
+            metrics: metrics::Quota::default(),
+        }
+    }
+
+    /// Counts permits and times waits.
+    #[must_use]
+    pub(crate) fn with_metrics(self, metrics: metrics::Quota) -> Self {
+        Self { metrics, ..self }
+    }
+
+    async fn permit(&self, limiter: &Limiter, request: &Request) -> Result<Permit, Denied> {
+        let Request {
+            caller,
+            weight,
+            deadline,
+            ..
+        } = request;
+        let wait = self.metrics.wait(&request.session.region);
+        let asked = Instant::now();
+        let permit = limiter.permit(caller, *weight, *deadline).await;
+        call::queued(asked.elapsed(), permit.is_ok());
+        match permit {
+            Ok(permit) => {
+                wait.granted(caller);
+                Ok(permit)
+            }
+            Err(denied) => {
+                wait.denied(denied.no_room);
+                Err(denied)
+            }
         }
     }
 }
@@ -61,11 +94,9 @@ where
         let Some(limiter) = layer.limiters.get(&request.session.region) else {
             return inner.oneshot(request).await;
         };
-        let permit = limiter.permit(&request.caller, request.weight, request.deadline);
-        let permit = permit.await?;
-        let began = Instant::now();
+        let permit = layer.permit(limiter, &request).await?;
         let made = inner.oneshot(request).await;
-        permit.report(outcome(&made), began.elapsed());
+        permit.report(outcome(&made));
         made
     }
 }
@@ -121,6 +152,7 @@ mod tests {
     use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
+    use tokio::time::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -142,6 +174,7 @@ mod tests {
             weight: NonZeroU32::MIN,
             token: Token::random(),
             deadline: Instant::now() + SECOND / 2,
+            first_sent: crate::upstream::FirstSent::default(),
         }
     }
 
@@ -160,7 +193,7 @@ mod tests {
             sessions_in_flow: None,
         };
         let limited = region("eu-west-1");
-        let limiter = Limiter::start(limited.clone(), Windows::new(limits), Source::Memory, 10);
+        let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), 10);
         (QuotaLayer::new([(limited, limiter.clone())]), limiter)
     }
 

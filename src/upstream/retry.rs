@@ -12,9 +12,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::retry::RetryLayer;
 use tower::retry::budget::{Budget as _, TpsBudget};
 
-use super::{Error, Request};
+use super::{Cause, Error, Request};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
+use crate::telemetry::metrics;
 
 /// Attempts of one call, the first among them. Their pauses add up to at most
 /// three quarters of a second: enough to outlast a broken connection or a
@@ -45,12 +47,17 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// make share one budget a region, so that a region in trouble does not use up
 /// the retries of another.
 #[must_use]
-pub fn layer(regions: impl IntoIterator<Item = Region>) -> RetryLayer<Policy> {
+pub(crate) fn layer(
+    regions: impl IntoIterator<Item = Region>,
+    metrics: metrics::Upstream,
+) -> RetryLayer<Policy> {
     let budget = || TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE);
     let budgets = regions.into_iter().map(|region| (region, budget()));
     RetryLayer::new(Policy {
         budgets: budgets.collect(),
         attempts: 0,
+        last: None,
+        metrics,
     })
 }
 
@@ -60,12 +67,27 @@ pub struct Policy {
     budgets: Arc<[(Region, TpsBudget)]>,
     /// Attempts made.
     attempts: u32,
+    /// What the attempt before failed with.
+    last: Option<Error>,
+    metrics: metrics::Upstream,
 }
 
 impl Policy {
     fn budget(&self, request: &Request) -> Option<&TpsBudget> {
         let mut budgets = self.budgets.iter();
         budgets.find_map(|(region, budget)| (*region == request.session.region).then_some(budget))
+    }
+
+    /// A call that got no permit to try again failed for what it wanted to try
+    /// again after; that there is no permit says only how long to wait.
+    fn keep_the_cause(&mut self, error: &mut Error) {
+        if let Some(last) = self.last.take() {
+            *error = Error {
+                retry_after: error.retry_after,
+                out_of_time: error.out_of_time,
+                ..last
+            };
+        }
     }
 
     /// When to try again after `error`; never when that would be too late.
@@ -98,9 +120,16 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
                 }
                 None
             }
+            Err(error) if error.cause == Cause::AccountQuota => {
+                self.keep_the_cause(error);
+                None
+            }
             Err(error) => {
                 let at = self.retry_at(request, error)?;
+                call::retry(error.cause.kind(), at.duration_since(Instant::now()));
+                self.metrics.retried(&request.session.region, &error.cause);
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
+                self.last = Some(error.clone());
                 Some(sleep_until(at))
             }
         }
@@ -126,13 +155,16 @@ fn backoff(attempts: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::session::Token;
-    use crate::upstream::Cause;
     use crate::upstream::testing::{request, session};
     use futures_util::future::join_all;
     use std::sync::Mutex;
     use tower::{Layer as _, ServiceExt as _};
 
     const LONG: Duration = Duration::from_secs(30);
+
+    fn layer_for<const N: usize>(regions: [Region; N]) -> RetryLayer<Policy> {
+        layer(regions, metrics::Upstream::default())
+    }
 
     fn region() -> Region {
         Region::parse("us-east-1").unwrap()
@@ -174,7 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_passing_trouble_is_outlasted_with_the_same_token_each_time() {
         for cause in [Cause::Quota, Cause::Throttled, Cause::Unavailable] {
-            let (answer, attempts) = call(&layer([region()]), 4, error(cause), LONG).await;
+            let (answer, attempts) = call(&layer_for([region()]), 4, error(cause), LONG).await;
             assert!(answer.is_ok());
             assert_eq!(attempts.len(), 5);
             assert!(attempts.iter().all(|(_, token)| *token == attempts[0].1));
@@ -183,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_and_are_jittered() {
-        let (_, attempts) = call(&layer([region()]), 4, error(Cause::Throttled), LONG).await;
+        let (_, attempts) = call(&layer_for([region()]), 4, error(Cause::Throttled), LONG).await;
         let pauses = attempts.windows(2).map(|pair| pair[1].0 - pair[0].0);
         for (pause, most) in pauses.zip([50, 100, 200, 400]) {
             // Tokio's timers round up to the next millisecond.
@@ -196,10 +228,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_error_is_the_callers_when_the_attempts_are_used_up() {
-        let (answer, attempts) = call(&layer([region()]), 9, error(Cause::Throttled), LONG).await;
+        let (answer, attempts) =
+            call(&layer_for([region()]), 9, error(Cause::Throttled), LONG).await;
         let error = answer.unwrap_err();
         assert_eq!((error.cause, error.out_of_time), (Cause::Throttled, false));
         assert_eq!(attempts.len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gets_no_permit_to_try_again_learns_what_failed_and_how_long_to_wait() {
+        let mut failures = vec![
+            Error {
+                retry_after: Some(LONG),
+                out_of_time: true,
+                ..error(Cause::AccountQuota)
+            },
+            error(Cause::Unavailable),
+        ];
+        let upstream =
+            tower::service_fn(move |_: Request| std::future::ready(Err(failures.pop().unwrap())));
+        let request = request(Instant::now() + LONG);
+        let answer: Result<Session, _> =
+            layer_for([region()]).layer(upstream).oneshot(request).await;
+        let error = answer.unwrap_err();
+        assert_eq!(
+            (error.cause, error.retry_after),
+            (Cause::Unavailable, Some(LONG))
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -212,7 +267,8 @@ mod tests {
             Cause::Rejected,
             Cause::Deadline,
         ] {
-            let (answer, attempts) = call(&layer([region()]), 1, error(cause.clone()), LONG).await;
+            let (answer, attempts) =
+                call(&layer_for([region()]), 1, error(cause.clone()), LONG).await;
             assert_eq!((answer.unwrap_err().cause, attempts.len()), (cause, 1));
         }
     }
@@ -224,7 +280,7 @@ mod tests {
             retry_after: Some(asked),
             ..error(Cause::Throttled)
         };
-        let (answer, attempts) = call(&layer([region()]), 1, error, LONG).await;
+        let (answer, attempts) = call(&layer_for([region()]), 1, error, LONG).await;
         assert!(answer.is_ok());
         assert!(attempts[1].0 - attempts[0].0 >= asked);
     }
@@ -236,7 +292,7 @@ mod tests {
             ..error(Cause::Throttled)
         };
         let started = Instant::now();
-        let (answer, attempts) = call(&layer([region()]), 1, error, LONG).await;
+        let (answer, attempts) = call(&layer_for([region()]), 1, error, LONG).await;
         let error = answer.unwrap_err();
         assert_eq!(
             (error.cause, error.retry_after),
@@ -258,7 +314,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_everything_fails_the_budget_bounds_the_retries() {
-        let layer = layer([region()]);
+        let layer = layer_for([region()]);
         assert_eq!(attempts_of(&layer, 1000).await, 1000 + FREE);
         tokio::time::advance(BUDGET_WINDOW * 2).await;
         assert_eq!(attempts_of(&layer, 1000).await, 1000 + FREE);
@@ -266,7 +322,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_fifth_success_pays_for_a_retry() {
-        let layer = layer([region()]);
+        let layer = layer_for([region()]);
         for _ in 0..200 {
             assert!(call(&layer, 0, error(Cause::Quota), LONG).await.0.is_ok());
         }
@@ -276,7 +332,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_region_in_trouble_leaves_the_others_their_retries() {
         let (here, there) = (region(), Region::parse("eu-west-1").unwrap());
-        let layer = layer([there, here]);
+        let layer = layer_for([there, here]);
         attempts_of(&layer, 100).await;
         let mut elsewhere = request(Instant::now() + LONG);
         elsewhere.session.region = Region::parse("eu-west-1").unwrap();

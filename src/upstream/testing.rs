@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Request;
+use super::{FirstSent, Request};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::session::{Session, SessionId, SessionRequest, Token};
@@ -31,6 +31,7 @@ pub(super) fn request(deadline: Instant) -> Request {
         weight: NonZeroU32::MIN,
         token: Token::random(),
         deadline,
+        first_sent: FirstSent::default(),
     }
 }
 

@@ -42,7 +42,7 @@ impl Scene {
         let handle = gateway.reload_handle();
         Self {
             file,
-            gateway: Running::of(gateway),
+            gateway: Running::run(gateway),
             handle,
         }
     }

@@ -2,21 +2,17 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
 use rekognition_emulator::{Emulator, Quota};
 use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::redis_server::{Server, poll};
+use crate::replica::Replica;
 
 /// AWS's quota in us-east-1, creates a second.
 const QUOTA: u32 = 25;
@@ -30,71 +26,6 @@ const WAITING: usize = 30;
 /// Longer than any wait in the queue, so that whatever fails fails for another
 /// reason.
 const DEADLINE: Duration = Duration::from_secs(25);
-
-/// A gateway that is killed when its test ends.
-struct Replica {
-    process: Child,
-    channel: Channel,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Replica {
-    fn start(emulator: &Emulator, redis: &Server) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"))
-            .args([
-                "serve",
-                "--region",
-                "us-east-1",
-                "--listen",
-                "127.0.0.1:0",
-                "--log-format",
-                "json",
-            ])
-            .args([
-                "--endpoint-url",
-                &emulator.endpoint_url(),
-                "--quota-store",
-                &redis.url(),
-            ])
-            .env_clear()
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("FACE_LIVENESS_QUOTA_SHARE", "0.333")
-            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap());
-        let address = loop {
-            let mut line = String::new();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it ended");
-            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            if let Some(address) = line["address"].as_str() {
-                break address.to_owned();
-            }
-        };
-        // Its log is drained, so that it never waits to write.
-        std::thread::spawn(move || log.lines().for_each(drop));
-        let channel = Endpoint::from_shared(format!("http://{address}"))
-            .unwrap()
-            .connect_lazy();
-        Self { process, channel }
-    }
-
-    async fn shares(&self) -> bool {
-        let request = HealthCheckRequest {
-            service: "quota-store.us-east-1".to_owned(),
-        };
-        let answer = HealthClient::new(self.channel.clone()).check(request).await;
-        answer.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
-    }
-}
 
 async fn all(replicas: &[Replica], sharing: bool) {
     poll(async || {
@@ -146,7 +77,7 @@ async fn three_replicas_keep_to_one_quota_while_redis_comes_and_goes() {
     let emulator = Emulator::builder().quota(quota).start().await.unwrap();
     let mut redis = Server::start(&[]).await;
     let replicas: Vec<_> = (0..REPLICAS)
-        .map(|_| Replica::start(&emulator, &redis))
+        .map(|_| Replica::start(&emulator, &redis.url(), &[("QUOTA_SHARE", "0.333")]))
         .collect();
     all(&replicas, true).await;
     let mut calls = JoinSet::new();

@@ -102,7 +102,8 @@ pub struct CreateSessionResponse {
     /// The AWS region that the session lives in. The app needs it with the id.
     #[prost(string, tag = "2")]
     pub region: ::prost::alloc::string::String,
-    /// When Amazon Rekognition made the session, by the gateway's clock (UTC).
+    /// When Amazon Rekognition made the session, by the gateway's clock (UTC): the
+    /// time when it was first asked for it, which is never too late.
     #[prost(message, optional, tag = "3")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When the session stops being usable: `create_time` plus three minutes

@@ -29,6 +29,7 @@ use crate::caller::{Caller, Rule, Rules};
 use crate::config::Config;
 use crate::refusal::{Refusal, Violation};
 use crate::reload::Part;
+use crate::telemetry::call;
 use proof::{Judge, Verdict};
 
 pub use proof::Proofs;
@@ -173,8 +174,10 @@ impl IdentityLayer {
         }
     }
 
-    /// Lets the caller in, with its rule, if that admits it.
+    /// Lets the caller in, with its rule, if that admits it. Telemetry learns who it
+    /// is in either case.
     fn admit<B>(&self, caller: Caller, request: &mut Request<B>) -> Result<(), Refusal> {
+        call::note(|facts| facts.caller = Some(caller.to_string()));
         let rule = self.rules.rule(&caller);
         if !rule.admitted {
             return Err(Refusal::NotAdmitted { caller });

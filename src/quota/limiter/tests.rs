@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::quota::limits::{Flow, GUARD, Limits};
+use crate::quota::{Outlook, Reserving};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +26,7 @@ fn limits(creates: u32, sessions: u32) -> Limits {
 
 fn limiter(limits: Limits, bound: usize) -> Limiter {
     let region = Region::parse("eu-west-1").unwrap();
-    Limiter::start(region, Windows::new(limits), Source::Memory, bound)
+    Limiter::start(region, Source::Memory(Windows::new(limits)), bound)
 }
 
 /// Counts the permits of a caller that has `every` so often a call with 2 s.
@@ -152,11 +153,15 @@ async fn of_a_burst_those_that_cannot_make_it_are_denied_at_once_with_the_real_w
     };
     let burst = futures_util::future::join_all((0..200).map(|_| call())).await;
     let (granted, denied): (Vec<_>, Vec<_>) = burst.into_iter().partition(|(p, _)| p.is_ok());
-    // A turn each twenty-fifth of a span, up to the guard before the deadline.
-    assert_eq!(granted.len(), 49);
-    let told = (SECOND + GUARD) / 25 * 49;
+    // A turn each twenty-fifth of a span, up to a little before the deadline.
+    assert_eq!(granted.len(), 48);
+    let told = (SECOND + GUARD) / 25 * 48;
     for (permit, at) in denied {
-        assert_eq!((permit, at), (Err(Denied { wait: told }), Duration::ZERO));
+        let denied = Denied {
+            wait: told,
+            no_room: false,
+        };
+        assert_eq!((permit, at), (Err(denied), Duration::ZERO));
     }
     tokio::time::sleep_until(began + told - Duration::from_millis(2)).await;
     let early = limiter
@@ -178,16 +183,20 @@ async fn the_usual_time_of_a_call_must_fit_before_the_deadline() {
         let deadline = Instant::now() + SECOND * 2;
         limiter.permit(&caller("a"), weight(1), deadline).await
     };
-    in_two().await.unwrap().report(Outcome::Made, SECOND * 3);
-    // At most half of the deadline counts: 1 s is left, the slot is at 1.015 s.
+    let permit = in_two().await.unwrap();
+    tokio::time::sleep(SECOND * 3).await;
+    permit.report(Outcome::Made);
+    in_two().await.unwrap().report(Outcome::Failed);
+    // At most half of the deadline counts: 1 s is left, the slot is at 1.02 s.
     assert_eq!(
         in_two().await.unwrap_err(),
         Denied {
-            wait: SECOND + GUARD
+            wait: SECOND + GUARD,
+            no_room: false,
         }
     );
     tokio::time::sleep(SECOND / 10).await;
-    in_two().await.unwrap().report(Outcome::Failed, SECOND);
+    in_two().await.unwrap().report(Outcome::Failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -268,7 +277,8 @@ async fn whom_others_turns_push_past_the_deadline_is_denied_in_time() {
     assert!(futures_util::poll!(&mut other).is_pending());
     let (first, second, other) = tokio::join!(first, second, other);
     assert!(first.is_ok() && other.is_ok());
-    let Denied { wait } = second.unwrap_err();
+    let Denied { wait, no_room } = second.unwrap_err();
+    assert!(!no_room);
     assert!(wait > Duration::ZERO && wait <= SECOND, "{wait:?}");
 }
 
@@ -280,7 +290,7 @@ async fn throttles_slow_the_permits_down_and_their_end_brings_the_rate_back() {
     };
     let now = Instant::now();
     let permit = limiter.permit(&caller("a"), weight(1), now).await.unwrap();
-    permit.report(throttled, SECOND);
+    permit.report(throttled);
     let paused = limiter.permit(&caller("a"), weight(1), now + SECOND).await;
     assert_eq!(paused.unwrap_err().wait, SECOND * 3);
     let every = Duration::from_millis(10);
@@ -314,35 +324,46 @@ async fn the_last_handle_ends_the_pump() {
 /// Grants a slot every 100 ms, of which this replica has one in two.
 #[derive(Debug)]
 struct Turnstile {
-    next: Instant,
+    next: Mutex<Instant>,
+    windows: Windows,
     asked: Arc<AtomicUsize>,
 }
 
-impl crate::quota::Store for Turnstile {
-    fn reserve(&mut self, pace: crate::quota::Pace) -> crate::quota::Reserving<'_> {
+impl Store for Turnstile {
+    fn reserve(&self) -> Reserving<'_> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(5)).await;
-            let slot = self.next.max(pace.start()).max(Instant::now());
-            self.next = slot + SECOND / 10;
-            crate::quota::Reservation {
-                slot,
-                outlook: None,
-            }
+            let mut next = self.next.lock().unwrap();
+            let slot = next.max(Instant::now());
+            *next = slot + SECOND / 10;
+            slot
         })
     }
+
+    fn outlook(&self) -> Outlook {
+        Outlook {
+            bounds: limits(10, 0).into(),
+            windows: self.windows.clone(),
+            share: 0.5,
+        }
+    }
+}
+
+fn shared(store: Turnstile) -> Limiter {
+    let region = Region::parse("eu-west-1").unwrap();
+    Limiter::start(region, Source::Shared(Arc::new(store)), 100)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_shared_store_is_asked_for_every_permit_and_only_while_somebody_waits() {
     let asked = Arc::new(AtomicUsize::new(0));
     let store = Turnstile {
-        next: Instant::now(),
+        next: Mutex::new(Instant::now()),
+        windows: Windows::new(limits(10, 0)),
         asked: Arc::clone(&asked),
     };
-    let region = Region::parse("eu-west-1").unwrap();
-    let source = Source::Shared(Box::new(store));
-    let limiter = Limiter::start(region, Windows::new(limits(10, 0)), source, 100);
+    let limiter = shared(store);
     tokio::time::sleep(SECOND).await;
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     let began = Instant::now();
@@ -355,4 +376,83 @@ async fn a_shared_store_is_asked_for_every_permit_and_only_while_somebody_waits(
     assert_eq!(asked.load(Ordering::Relaxed), 10);
     let last = granted.into_iter().map(Result::unwrap).max().unwrap();
     assert!(last >= SECOND * 9 / 10 && last <= SECOND, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_make_it_is_denied_by_what_a_shared_store_knows_before_any_slot_of_it() {
+    let mut windows = Windows::new(limits(1, 0));
+    windows.fill(Instant::now());
+    let limiter = shared(Turnstile {
+        next: Mutex::new(Instant::now() + SECOND * 60),
+        windows,
+        asked: Arc::default(),
+    });
+    let (who, one, began) = (caller("a"), weight(1), Instant::now());
+    let denied = limiter.permit(&who, one, began + SECOND).await.unwrap_err();
+    assert_eq!(denied.wait, SECOND + GUARD);
+    let far = began + SECOND * 60;
+    let mut waiting = Box::pin(limiter.permit(&who, one, far));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    // The other half of the slots is for the other replicas.
+    let denied = limiter.permit(&who, one, began + SECOND * 3).await;
+    assert_eq!(denied.unwrap_err().wait, (SECOND + GUARD) * 3);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// Makes a call that takes so long, for as many as show what is usual.
+async fn accustom(limiter: &Limiter, took: Duration) {
+    for _ in 0..16 {
+        let far = Instant::now() + SECOND * 60;
+        let permit = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
+        tokio::time::sleep(took).await;
+        permit.report(Outcome::Made);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_took_longer_than_usual_counts_as_late_as_it_may_have_been() {
+    let limiter = limiter(limits(1, 0), 10);
+    let usual = SECOND / 10;
+    accustom(&limiter, usual).await;
+    let far = Instant::now() + SECOND * 600;
+    let mut granted = Instant::now();
+    for (beyond, late) in [
+        (LATEST_ARRIVAL / 2, LATEST_ARRIVAL / 2),
+        (SECOND / 2, LATEST_ARRIVAL),
+        (Duration::ZERO, Duration::ZERO),
+    ] {
+        let slow = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
+        granted = granted.max(slow.granted);
+        tokio::time::sleep(usual + beyond).await;
+        // Whether it is told or not.
+        drop(slow);
+        let _ = limiter.permit(&caller("a"), weight(1), far).await.unwrap();
+        let gap = Instant::now() - granted;
+        let expected = late + SECOND + GUARD;
+        let timers = Duration::from_millis(3);
+        assert!(gap >= expected && gap <= expected + timers, "{gap:?}");
+        granted = Instant::now() + SECOND + GUARD;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_for_the_end_of_a_pause_learns_so_when_it_begins() {
+    let limiter = limiter(limits(1, 0), 10);
+    let began = Instant::now();
+    let (who, one) = (caller("a"), weight(1));
+    let throttled = limiter.permit(&who, one, began).await.unwrap();
+    let call = async |deadline| {
+        let permit = limiter.permit(&who, one, deadline).await;
+        (permit.map(drop), began.elapsed())
+    };
+    let (hasty, patient, ()) =
+        tokio::join!(call(began + SECOND * 2), call(began + SECOND * 60), async {
+            tokio::time::sleep(SECOND / 2).await;
+            let retry_after = Some(SECOND * 10);
+            throttled.report(Outcome::Throttled { retry_after });
+        });
+    let (denied, after) = hasty;
+    assert_eq!(after, SECOND / 2);
+    assert!(denied.unwrap_err().wait >= SECOND * 10);
+    assert!(patient.0.is_ok() && patient.1 >= SECOND * 10);
 }
