@@ -21,7 +21,7 @@ use crate::VERSION;
 use crate::caller::Callers;
 use crate::config::{
     self, AdminListen, AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig,
-    LogFormat, QuotaConfig, RegionConfig, ServerSettings, Settings, Trust,
+    LogFormat, QuotaConfig, Reflection, RegionConfig, ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
@@ -217,7 +217,9 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             shared: None,
         },
         ledger: ledger::Settings::default(),
+        tls: None,
         identity: Identity::Believed,
+        reflection: Reflection::Open,
         callers: Callers::default(),
         log: log(flags),
         telemetry: settings.telemetry,

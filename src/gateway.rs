@@ -13,6 +13,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::box_error::BoxError;
 use face_liveness_client::v1::FILE_DESCRIPTOR_SET;
 use http::Response;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
@@ -27,16 +28,18 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
 use self::operations::Operations;
-use crate::config::Config;
+use crate::caller::Rules;
+use crate::config::{Config, Effective, Origin, Reflection};
 use crate::health::Health;
 use crate::inbound::{
     AccessLog, Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer,
-    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, Methods, MetricsLayer,
-    TraceLayer, drop_unfit_request_id,
+    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, Identification, IdentityLayer, Methods,
+    MetricsLayer, TraceLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
 use crate::region::Region;
+use crate::reload::{self, Reloader};
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
@@ -44,6 +47,7 @@ use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{self, Metrics};
 use crate::telemetry::otlp;
 use crate::telemetry::traces::Traces;
+use crate::tls;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -64,6 +68,9 @@ pub struct Gateway {
     listener: TcpListener,
     admin: Option<TcpListener>,
     log_level: Option<LevelHandle>,
+    /// Where the configuration can be read again, and what it was.
+    origin: Option<(Origin, Effective)>,
+    reloads: (reload::Handle, reload::Requests),
 }
 
 /// Why a gateway does not run.
@@ -125,6 +132,8 @@ impl Gateway {
             listener,
             admin,
             log_level: None,
+            origin: None,
+            reloads: reload::channel(),
         })
     }
 
@@ -135,6 +144,22 @@ impl Gateway {
             log_level: Some(handle),
             ..self
         }
+    }
+
+    /// Lets the configuration be read again from `origin`; `effective` is what it
+    /// was when it was read from there.
+    #[must_use]
+    pub fn reloading_from(self, origin: Origin, effective: Effective) -> Self {
+        Self {
+            origin: Some((origin, effective)),
+            ..self
+        }
+    }
+
+    /// Asks this gateway to reload while it runs.
+    #[must_use]
+    pub fn reload_handle(&self) -> reload::Handle {
+        self.reloads.0.clone()
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -168,6 +193,8 @@ impl Gateway {
             listener,
             admin,
             log_level,
+            origin,
+            reloads: (_, reloads),
         } = self;
         let settings = &config.server;
         let (traces, exported_traces) = Traces::start(&config.otlp)?;
@@ -180,8 +207,9 @@ impl Gateway {
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
-        let callers = Arc::new(config.callers.clone());
-        let budget = Budget::start(&config, &callers, &metrics)
+        let rules = Rules::new(config.callers.clone());
+        let identification = Identification::new(config.identity.clone());
+        let budget = Budget::start(&config, &metrics)
             .await
             .map_err(Error::Store)?;
         operations.observe(budget.quotas);
@@ -202,22 +230,38 @@ impl Gateway {
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: config.identity,
-                allowance: Arc::new(Allowance::new(callers)),
+                identity: IdentityLayer::new(identification.clone(), rules.clone()),
+                allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
             },
+            reflection: config.reflection,
             health: health.clone(),
-            metrics,
+            metrics: metrics.clone(),
             drain: drain.clone(),
         };
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let server =
-            Server::start(listener, settings, drain.clone(), services).map_err(Error::Start)?;
+        let tls = config.tls.clone();
+        let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
+        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
+            .map_err(Error::Start)?;
+        // Goes on looking at the files while connections drain.
+        let mut background = JoinSet::new();
+        let mut parts: Vec<Box<dyn reload::Part>> =
+            vec![Box::new(rules), Box::new(identification.clone())];
+        if let Some(tls) = tls {
+            background.spawn(tls.clone().follow_files());
+            parts.push(Box::new(tls));
+        }
+        if let Some((origin, effective)) = origin {
+            let reloader = Reloader::new(origin, effective, parts);
+            background.spawn(reloader.serve(reloads));
+        }
 
         let ready = async {
+            identification.ready().await;
             health.ready_when_aws_is(&aws).await;
             std::future::pending::<()>().await;
         };
@@ -257,6 +301,7 @@ struct Stack {
     attempt_timeout: Duration,
     regions: Vec<Region>,
     guards: Guards,
+    reflection: Reflection,
     health: Health,
     metrics: Metrics,
     drain: CancellationToken,
@@ -306,14 +351,20 @@ impl Stack {
             until_drain.named_layer(health),
             tonic_health::pb::FILE_DESCRIPTOR_SET,
         );
-        services.with_reflection(&until_drain)
+        match self.reflection {
+            Reflection::Off => services.without_reflection(),
+            Reflection::Open => services.with_reflection(&until_drain, None),
+            Reflection::Authenticated => {
+                services.with_reflection(&until_drain, Some(&self.guards.identity))
+            }
+        }
     }
 }
 
 /// What the layers around the session service need to know.
 #[derive(Clone, Debug)]
 struct Guards {
-    identity: Identity,
+    identity: IdentityLayer,
     allowance: Arc<Allowance>,
     max_deadline: Duration,
     admission: Arc<Admission>,
@@ -334,8 +385,8 @@ fn sessions<U: Upstream>(service: FaceLiveness<U>, guards: Guards) -> impl GrpcS
         .layer(CatchPanicLayer::custom(panicked))
         // Bounds everything that waits.
         .layer(DeadlineLayer::new(max_deadline))
-        // Says who calls.
-        .layer(IdentityLayer::new(identity))
+        // Says who calls, and under which rule.
+        .layer(identity)
         // Holds each caller to its own rate.
         .layer(AllowanceLayer::new(allowance))
         // Sheds what would only wait.
@@ -353,6 +404,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::Identity;
     use axum::response::IntoResponse as _;
     use http::Request;
     use http_body_util::Full;
@@ -366,8 +418,11 @@ mod tests {
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
         let guards = Guards {
-            identity: Identity::Anonymous,
-            allowance: Arc::new(Allowance::new(Arc::default())),
+            identity: IdentityLayer::new(
+                Identification::new(Identity::Anonymous),
+                Rules::default(),
+            ),
+            allowance: Arc::new(Allowance::new()),
             max_deadline: Duration::from_secs(1),
             admission: Arc::new(Admission::new(1)),
         };

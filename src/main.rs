@@ -5,15 +5,17 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use face_liveness_gateway::args::{Args, Command};
+use face_liveness_gateway::args::{Args, CheckFlags, Command};
 use face_liveness_gateway::config::{
-    self, Config, Effective, Flags, LogConfig, Mistake, Mistakes, Trust, Variables,
+    self, Config, Effective, Flags, LogConfig, Mistake, Mistakes, Origin, Variables,
 };
 use face_liveness_gateway::dev::{self, Dev};
 use face_liveness_gateway::gateway::{FLUSH_TIMEOUT, Gateway};
+use face_liveness_gateway::reload;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
 use face_liveness_gateway::telemetry::logs::Log;
 use face_liveness_gateway::telemetry::otlp;
+use face_liveness_gateway::trial::Trial;
 use face_liveness_gateway::{VERSION, healthcheck};
 use tokio::runtime::Runtime;
 
@@ -64,11 +66,17 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         Err(error) => return fail(FAILURE, &error),
     };
     raise_open_files();
-    let trusts_anything = matches!(config.aws.trust, Trust::Anything);
+    let warnings = config.warnings();
     let gateway = match Gateway::bind(config) {
         Ok(gateway) => gateway.with_log_level(log.level()),
         Err(error) => return fail(FAILURE, &error),
     };
+    let shown = effective.to_string();
+    let origin = Origin {
+        flags: flags.clone(),
+        variables: environment().0,
+    };
+    let gateway = gateway.reloading_from(origin, effective);
     let address = gateway
         .local_addr()
         .map(|address| address.to_string())
@@ -81,14 +89,18 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         version = VERSION,
         address,
         admin,
-        "configuration in force:\n{effective}"
+        "configuration in force:\n{shown}"
     );
-    if trusts_anything {
-        tracing::warn!(
-            "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call"
-        );
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
-    let run = runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown)));
+    let hangups = reload::on_hangup(gateway.reload_handle());
+    let run = runtime.block_on(until_signalled(|shutdown| async {
+        tokio::select! {
+            ended = gateway.run(shutdown) => ended,
+            never = hangups => match never {},
+        }
+    }));
     if !matches!(run, Ended::AtOnce(_)) {
         runtime.block_on(log.shut_down(FLUSH_TIMEOUT));
     }
@@ -105,10 +117,21 @@ fn start_log(
     Log::start(config, otlp)
 }
 
-fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
-    match load(runtime, flags, mistakes) {
-        Ok((_, effective)) => say(&effective),
-        Err(mistakes) => fail(USAGE, &mistakes),
+fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -> ExitCode {
+    let (config, effective) = match load(runtime, &flags.config, mistakes) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return fail(USAGE, &mistakes),
+    };
+    let Some(caller) = &flags.caller else {
+        return say(&effective);
+    };
+    match Trial::run(&config, caller, flags.request.as_deref()) {
+        Ok(trial) if trial.is_allowed() => say(&trial),
+        Ok(trial) => {
+            say(&trial);
+            ExitCode::from(FAILURE)
+        }
+        Err(error) => fail(USAGE, &error),
     }
 }
 

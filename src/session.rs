@@ -98,6 +98,9 @@ impl Session {
 pub struct AuditImagesLimit(u8);
 
 impl AuditImagesLimit {
+    /// The highest.
+    pub const MAX: Self = Self(MAX_AUDIT_IMAGES);
+
     /// The number nearest to `limit`.
     #[must_use]
     pub fn nearest(limit: i32) -> Self {

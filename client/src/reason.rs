@@ -87,7 +87,7 @@ reasons! {
     Unauthenticated = "UNAUTHENTICATED", Unauthenticated, GATEWAY_DOMAIN;
     /// The gateway does not have the keys yet that it checks callers' tokens with.
     KeysUnavailable = "KEYS_UNAVAILABLE", Unavailable, GATEWAY_DOMAIN;
-    /// The caller may not call, or not use this bucket, key or option.
+    /// The caller may not call at all, or not use this bucket, key or option.
     Policy = "POLICY", PermissionDenied, GATEWAY_DOMAIN;
     /// The `client_request_token` was used for a session with other parameters.
     TokenReused = "TOKEN_REUSED", AlreadyExists, GATEWAY_DOMAIN;

@@ -52,6 +52,12 @@ impl Check<'_> {
             ("server.keepalive_timeout", server.keepalive_timeout, least),
             ("server.drain_delay", server.drain_delay, Duration::ZERO),
             ("server.shutdown_grace", server.shutdown_grace, least),
+            (
+                "auth.jwt.refresh_interval",
+                settings.auth.jwt.refresh_interval,
+                least,
+            ),
+            ("tls.reload_interval", settings.tls.reload_interval, least),
             ("telemetry.slow_call", settings.telemetry.slow_call, least),
             ("quota.store_timeout", settings.quota.store_timeout, least),
             ("quota.session_length", settings.quota.session_length, least),
@@ -122,7 +128,7 @@ impl Check<'_> {
         let streams = server.max_concurrent_streams as usize;
         let header_bytes = server.max_header_bytes as usize;
         let sample = settings.telemetry.access_log_sample as usize;
-        let counts: [(&str, usize, RangeInclusive<usize>); 8] = [
+        let counts: [(&str, usize, RangeInclusive<usize>); 9] = [
             ("server.workers", server.workers, 0..=MOST_WORKERS),
             (
                 "server.max_in_flight",
@@ -138,6 +144,11 @@ impl Check<'_> {
                 "server.max_concurrent_streams",
                 streams,
                 1..=u32::MAX as usize,
+            ),
+            (
+                "tls.max_handshakes",
+                settings.tls.max_handshakes,
+                1..=Semaphore::MAX_PERMITS,
             ),
             ("telemetry.access_log_sample", sample, 1..=u32::MAX as usize),
             ("quota.queue", settings.quota.queue, 1..=MOST_WAITING),

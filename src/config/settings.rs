@@ -4,6 +4,8 @@
 //! (`server.drain_delay` by `FACE_LIVENESS_SERVER_DRAIN_DELAY`), the top-level
 //! ones by a flag as well (see [`Flags`](super::Flags)).
 
+mod trust;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -13,6 +15,13 @@ use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use trust::REDACTED;
+pub use trust::Reflection;
+pub(crate) use trust::{
+    AuthSettings, CallerSettings, ClientAuthSetting, DefaultCallerSettings, DefaultsSettings,
+    JwtSettings, PolicySettings, TlsSettings, TokenSettings,
+};
 
 /// The quota store that needs no other service.
 pub(crate) const MEMORY_STORE: &str = "memory";
@@ -54,14 +63,18 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
+    pub(crate) insecure_no_auth: bool,
+    pub(crate) tls: TlsSettings,
+    pub(crate) auth: AuthSettings,
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
     pub(crate) telemetry: TelemetrySettings,
-    pub(crate) default_caller: AllowanceSettings,
+    pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
     #[serde(alias = "caller")]
     pub(crate) callers: Vec<CallerSettings>,
+    pub(crate) tokens: Vec<TokenSettings>,
 }
 
 impl Default for Settings {
@@ -81,13 +94,17 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
+            insecure_no_auth: false,
+            tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
             telemetry: TelemetrySettings::default(),
-            default_caller: AllowanceSettings::default(),
+            default_caller: DefaultCallerSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
+            tokens: Vec::new(),
         }
     }
 }
@@ -188,43 +205,6 @@ impl Settings {
     /// where their turn would come.
     pub(crate) fn waiting(&self) -> usize {
         self.quota.queue.min(self.server.max_in_flight / 2).max(1)
-    }
-}
-
-/// One of the callers with an allowance of its own (`[[callers]]`).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct CallerSettings {
-    pub(crate) id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) burst: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) weight: Option<u32>,
-}
-
-/// What a caller may ask for without an entry of its own (`[default_caller]`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AllowanceSettings {
-    /// Calls per second; 0 switches the limit off.
-    pub(crate) rate: f64,
-    /// Calls at once after a pause.
-    pub(crate) burst: u32,
-    /// Turns in each round of the queue for the account's quota.
-    pub(crate) weight: u32,
-}
-
-impl Default for AllowanceSettings {
-    fn default() -> Self {
-        // No limit of its own: the account's quota bounds it, and the queue's
-        // turns keep it from crowding out the others.
-        Self {
-            rate: 0.0,
-            burst: 1,
-            weight: 1,
-        }
     }
 }
 
@@ -410,5 +390,19 @@ impl ServerSettings {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         }
+    }
+}
+
+impl Settings {
+    /// The same without what is secret, to be shown.
+    pub(crate) fn redacted(mut self) -> Self {
+        self.default_caller.policy = self.default_caller.policy.redacted();
+        for caller in &mut self.callers {
+            caller.policy = std::mem::take(&mut caller.policy).redacted();
+        }
+        for token in &mut self.tokens {
+            token.sha256 = REDACTED.to_owned();
+        }
+        self
     }
 }

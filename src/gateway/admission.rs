@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::caller::Callers;
 use crate::config::{Config, RegionConfig, SharedStore};
 use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
 use crate::redis::{self, Connection, Records, SharedQuota, State};
@@ -33,11 +32,7 @@ pub(super) struct Budget {
 impl Budget {
     /// Starts the limiters, whose background work runs on this runtime. A store
     /// that cannot be reached is no error: the gateway goes on with its share.
-    pub(super) async fn start(
-        config: &Config,
-        callers: &Arc<Callers>,
-        metrics: &Metrics,
-    ) -> Result<Self, redis::Error> {
+    pub(super) async fn start(config: &Config, metrics: &Metrics) -> Result<Self, redis::Error> {
         let shared = match &config.quota.shared {
             None => None,
             Some(store) => {
@@ -92,13 +87,8 @@ impl Budget {
         let records = shared.map(|(store, connection)| {
             Arc::new(Records::new(connection, &store.key_prefix)) as Arc<dyn ledger::Store>
         });
-        let callers = Arc::clone(callers);
         Ok(Self {
-            quota: QuotaLayer::new(
-                limiters,
-                Arc::new(move |caller| callers.rule(caller).weight),
-            )
-            .with_metrics(metrics.quota.clone()),
+            quota: QuotaLayer::new(limiters).with_metrics(metrics.quota.clone()),
             ledger: LedgerLayer::new(config.ledger, records).with_metrics(metrics.ledger.clone()),
             states,
             quotas,

@@ -2,7 +2,7 @@
 //! do stands in the status itself.)
 
 /// Every reason in the table of refusals, and the operator's remedy.
-const REMEDIES: [(&str, &str); 19] = [
+const REMEDIES: [(&str, &str); 22] = [
     (
         "ACCOUNT_QUOTA",
         "The account's quota is used up: ask AWS for more and set quota.*, or have callers give their calls later deadlines.",
@@ -28,8 +28,16 @@ const REMEDIES: [(&str, &str); 19] = [
         "The caller's request breaks constraints: the refusal names each field.",
     ),
     (
+        "KEYS_UNAVAILABLE",
+        "The token issuer's keys could not be read: check auth.jwt.jwks, and the network to it; the log has the details.",
+    ),
+    (
         "OVERLOADED",
         "More calls are in flight than server.max_in_flight: add replicas, or raise it.",
+    ),
+    (
+        "POLICY",
+        "A caller asks for what its policy does not allow, or is not admitted: check-config --as tells its rule; widen it in [[callers]], or have the caller ask for less.",
     ),
     (
         "REGION_NOT_SERVED",
@@ -42,6 +50,10 @@ const REMEDIES: [(&str, &str); 19] = [
     (
         "TOKEN_REUSED",
         "A caller uses one client_request_token for different requests: have it use a token for each intent.",
+    ),
+    (
+        "UNAUTHENTICATED",
+        "A caller has no credentials that are accepted: have it get new ones; compare [[tokens]], [auth.jwt] and tls.client_ca with what it sends.",
     ),
     (
         "UNIMPLEMENTED",

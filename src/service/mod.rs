@@ -1,4 +1,4 @@
-//! The RPC: protobuf → domain → upstream → protobuf.
+//! The RPC: protobuf → domain → policy → upstream → protobuf.
 
 mod request;
 
@@ -9,10 +9,12 @@ use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
+use crate::caller::{Caller, Rule};
 use crate::causes::Causes;
-use crate::inbound::{Deadline, caller};
+use crate::inbound::{Deadline, caller, rule};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
+use crate::session::SessionRequest;
 use crate::telemetry::call;
 use crate::telemetry::logs::Limit;
 use crate::upstream::{self, Answer, Intent};
@@ -80,7 +82,8 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let deadline = Deadline::of(request.extensions());
         let caller = caller(request.extensions());
-        let session = request::parse(request.into_inner(), &self.regions)?;
+        let rule = rule(request.extensions())?;
+        let session = resolve(request.into_inner(), &caller, &rule, &self.regions)?;
         call::note(|facts| facts.region = Some(session.region.clone()));
         let started = Instant::now();
         let made = self
@@ -89,6 +92,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
             .oneshot(Intent {
                 session,
                 caller,
+                weight: rule.weight,
                 deadline,
             })
             .await
@@ -118,6 +122,27 @@ impl<U> FaceLiveness<U> {
         }
         Refusal::Upstream(error)
     }
+}
+
+/// What `request` comes to under the caller's `rule`, its defaults filled in.
+/// `served` are the gateway's regions, the default first.
+///
+/// # Errors
+/// When it is no valid request, or asks for what the caller may not ask for.
+pub(crate) fn resolve(
+    request: CreateSessionRequest,
+    caller: &Caller,
+    rule: &Rule,
+    served: &[Region],
+) -> Result<SessionRequest, Refusal> {
+    let default_region = rule.policy.default_region(served);
+    let session = request::parse(request, served, default_region)?;
+    let applied = rule.policy.apply(caller, session);
+    applied.map_err(|violations| Refusal::Policy {
+        caller: caller.clone(),
+        rule: rule.name.clone(),
+        violations,
+    })
 }
 
 fn answer(made: Answer) -> Response<CreateSessionResponse> {

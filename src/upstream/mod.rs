@@ -14,6 +14,7 @@ pub mod retry;
 #[cfg(test)]
 mod testing;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,7 +31,7 @@ pub use aws::Aws;
 pub use error::{Cause, Error};
 pub use first_sent::{FirstSent, Sending};
 pub use ledger::LedgerLayer;
-pub use quota::{Quota, QuotaLayer, Weights};
+pub use quota::{Quota, QuotaLayer};
 pub use rekognition::Rekognition;
 
 /// What a caller wants: the outermost part of the stack takes it.
@@ -40,6 +41,8 @@ pub struct Intent {
     pub session: SessionRequest,
     /// Who asks.
     pub caller: Caller,
+    /// Its turns in each round of the queue for the account's quota.
+    pub weight: NonZeroU32,
     /// When the answer stops being of use.
     pub deadline: Instant,
 }
@@ -54,6 +57,7 @@ impl Intent {
                 ..self.session
             },
             caller: self.caller,
+            weight: self.weight,
             token,
             deadline: self.deadline,
             first_sent: FirstSent::default(),
@@ -68,6 +72,8 @@ pub struct Request {
     pub session: SessionRequest,
     /// Who asks: the key of fair queueing.
     pub caller: Caller,
+    /// Its turns in each round of the queue.
+    pub weight: NonZeroU32,
     /// What AWS knows the intent by: the same token, the same session.
     pub token: Token,
     /// When the answer stops being of use.

@@ -4,8 +4,6 @@
 //! attempt's timeout, so that waiting for one does not count as AWS's time.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,31 +12,25 @@ use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
-use crate::caller::Caller;
 use crate::quota::{Denied, Limiter, Outcome, Permit};
 use crate::region::Region;
 use crate::session::Session;
 use crate::telemetry::call;
 use crate::telemetry::metrics;
 
-/// How many permits a caller's turn has.
-pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
-
 /// Keeps attempts within the quota; see [`Quota`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct QuotaLayer {
     limiters: Arc<HashMap<Region, Limiter>>,
-    weights: Weights,
     metrics: metrics::Quota,
 }
 
 impl QuotaLayer {
     /// A region without a limiter has no limits.
     #[must_use]
-    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>, weights: Weights) -> Self {
+    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>) -> Self {
         Self {
             limiters: Arc::new(limiters.into_iter().collect()),
-            weights,
             metrics: metrics::Quota::default(),
         }
     }
@@ -51,12 +43,14 @@ impl QuotaLayer {
 
     async fn permit(&self, limiter: &Limiter, request: &Request) -> Result<Permit, Denied> {
         let Request {
-            caller, deadline, ..
+            caller,
+            weight,
+            deadline,
+            ..
         } = request;
         let wait = self.metrics.wait(&request.session.region);
-        let weight = (self.weights)(caller);
         let asked = Instant::now();
-        let permit = limiter.permit(caller, weight, *deadline).await;
+        let permit = limiter.permit(caller, *weight, *deadline).await;
         call::queued(asked.elapsed(), permit.is_ok());
         match permit {
             Ok(permit) => {
@@ -149,19 +143,13 @@ impl From<Denied> for Error {
     }
 }
 
-impl fmt::Debug for QuotaLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaLayer")
-            .field("limiters", &self.limiters)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::Caller;
     use crate::quota::{Limits, Source, Windows};
     use crate::session::{SessionId, SessionRequest, Token};
+    use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
     use tokio::time::Instant;
@@ -183,6 +171,7 @@ mod tests {
                 token: None,
             },
             caller: Caller::Anonymous,
+            weight: NonZeroU32::MIN,
             token: Token::random(),
             deadline: Instant::now() + SECOND / 2,
             first_sent: crate::upstream::FirstSent::default(),
@@ -205,11 +194,7 @@ mod tests {
         };
         let limited = region("eu-west-1");
         let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), 10);
-        let weights: Weights = Arc::new(|_| NonZeroU32::MIN);
-        (
-            QuotaLayer::new([(limited, limiter.clone())], weights),
-            limiter,
-        )
+        (QuotaLayer::new([(limited, limiter.clone())]), limiter)
     }
 
     #[tokio::test(start_paused = true)]

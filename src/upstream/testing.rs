@@ -1,5 +1,6 @@
 //! What the tests of the layers share.
 
+use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ pub(super) fn request(deadline: Instant) -> Request {
     Request {
         session: session_request(),
         caller: Caller::Anonymous,
+        weight: NonZeroU32::MIN,
         token: Token::random(),
         deadline,
         first_sent: FirstSent::default(),

@@ -34,10 +34,59 @@ fn check_config_tells_unknown_flags_together_with_the_other_mistakes() {
 
 #[test]
 fn check_config_prints_what_is_in_force() {
-    let (code, out, err) = run(&["check-config", "--region", "eu-west-1"]);
+    let (code, out, err) = run(&[
+        "check-config",
+        "--region",
+        "eu-west-1",
+        "--listen",
+        "127.0.0.1:1",
+    ]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("region = \"eu-west-1\""), "{out}");
     assert!(out.contains("# --region"), "{out}");
+}
+
+#[test]
+fn check_config_tells_what_a_caller_may_do_and_what_becomes_of_a_request() {
+    let config = crate::support::file(
+        "region = 'eu-west-1'\nlisten = '127.0.0.1:1'\n[default_caller]\nadmitted = false\n\
+         [[callers]]\nid = 'shop-*'\npolicy.outputs = ['audit/{caller}/']\n",
+    );
+    let path = config.path().display().to_string();
+    let ask = |caller: &str, request: Option<&str>| {
+        let mut args = vec!["check-config", "--config", &path, "--as", caller];
+        args.extend(request.iter().flat_map(|json| ["--request", json]));
+        run(&args)
+    };
+    let (code, out, err) = ask("shop-1", None);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("shop-1: the rule of callers \"shop-*\" holds"),
+        "{out}"
+    );
+    assert!(out.contains("audit/shop-1/"), "{out}");
+
+    let place = |bucket| {
+        format!(
+            r#"{{"settings": {{"outputConfig": {{"s3_bucket": "{bucket}", "s3KeyPrefix": "shop-1/"}}}}}}"#
+        )
+    };
+    let (code, out, _) = ask("shop-1", Some(&place("audit")));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("output              audit/shop-1/"), "{out}");
+    let (code, out, _) = ask("shop-1", Some(&place("other")));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("PermissionDenied / POLICY\n  settings.output_config.s3_bucket: "),
+        "{out}"
+    );
+    assert_eq!(ask("nobody", None).0, Some(1));
+    let (code, out, err) = ask("shop-1", Some(r#"{"colour": "red"}"#));
+    assert_eq!((code, out.as_str()), (Some(64), ""));
+    assert!(
+        err.contains("--request: not a") && err.contains("colour"),
+        "{err}"
+    );
 }
 
 #[test]

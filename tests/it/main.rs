@@ -7,6 +7,7 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod certificates;
 mod collector;
 mod http;
 mod program;
@@ -26,12 +27,15 @@ mod deadlines;
 mod health;
 mod healthcheck;
 mod idempotency;
+mod identity;
 mod limits;
 mod logging;
 mod logs;
 mod lost_answers;
 mod metrics;
 mod mistakes;
+mod mtls;
+mod policy;
 mod reasons;
 mod redis;
 mod redis_access;
@@ -39,9 +43,11 @@ mod redis_cluster;
 mod redis_limiter;
 mod reflection;
 mod refusals;
+mod reload;
 mod replicas;
 mod sessions;
 mod shutdown;
 mod signals;
+mod tls;
 mod traces;
 mod validation;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use face_liveness_client::Reason;
 use face_liveness_gateway::caller::Caller;
-use face_liveness_gateway::refusal::Refusal;
+use face_liveness_gateway::refusal::{Credentials, Refusal};
 use face_liveness_gateway::upstream::{Cause, Error};
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -46,7 +46,20 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         Refusal::Deadline => Refusal::Overloaded,
         Refusal::Overloaded => Refusal::Draining,
         Refusal::Draining => Refusal::Internal,
-        Refusal::Internal => Refusal::from(error(Cause::Rejected)),
+        Refusal::Internal => Refusal::Unauthenticated(Credentials::Missing {
+            certificate: true,
+            bearer: true,
+        }),
+        Refusal::Unauthenticated(_) => Refusal::KeysUnavailable,
+        Refusal::KeysUnavailable => Refusal::NotAdmitted {
+            caller: Caller::Anonymous,
+        },
+        Refusal::NotAdmitted { .. } => Refusal::Policy {
+            caller: Caller::Anonymous,
+            rule: "default_caller".into(),
+            violations: Vec::new(),
+        },
+        Refusal::Policy { .. } => Refusal::from(error(Cause::Rejected)),
         Refusal::Upstream(_) => return None,
     })
 }

@@ -53,10 +53,6 @@ pub(crate) struct Metrics {
     pub(crate) quota: Quota,
     pub(crate) ledger: Ledger,
     pub(crate) upstream: Upstream,
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "set where a certificate is loaded")
-    )]
     pub(crate) certificate: Certificate,
 }
 

@@ -4,6 +4,7 @@ mod replicas;
 mod uncertain;
 
 use std::future::pending;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -113,6 +114,7 @@ fn intent_within(token: &str, left: Duration) -> Intent {
     Intent {
         session,
         caller: Caller::Anonymous,
+        weight: NonZeroU32::MIN,
         deadline: Instant::now() + left,
     }
 }
