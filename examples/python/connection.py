@@ -9,6 +9,8 @@ import grpc
 def connect(flags: argparse.Namespace) -> grpc.Channel:
     options = [("grpc.service_config", flags.service_config.read_text())]
     if not flags.ca:
+        if flags.token_file:
+            raise ValueError("--token-file needs --ca: a token is not sent in plaintext")
         return grpc.insecure_channel(flags.address, options)
     credentials = grpc.ssl_channel_credentials(
         root_certificates=flags.ca.read_bytes(),

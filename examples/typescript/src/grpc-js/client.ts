@@ -17,6 +17,9 @@ import { decodeRefusal, first } from "./refusal.js";
 function channelCredentials(): ChannelCredentials {
   const { ca, cert, key, "token-file": file } = flags;
   if (ca === undefined) {
+    if (file !== undefined) {
+      throw new Error("--token-file needs --ca: a token is not sent in plaintext");
+    }
     return credentials.createInsecure();
   }
   const tls = credentials.createSsl(ca, key, cert);

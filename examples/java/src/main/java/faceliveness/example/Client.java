@@ -88,13 +88,11 @@ public final class Client implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     CreateSessionRequest request = readRequest();
+    // A program shares one channel among all its calls.
+    ManagedChannel channel = Connection.open(address, ca, cert, key, tokenFile, serviceConfig);
     Context.CancellableContext context = Context.current().withCancellation();
     CountDownLatch done = new CountDownLatch(1);
     cancelOnInterrupt(context, done);
-
-    // A program shares one channel among all its calls.
-    ManagedChannel channel =
-        Connection.open(address, ca, cert, key, tokenFile, serviceConfig);
     try {
       System.out.println(JSON.toJson(context.call(() -> createSession(channel, request))));
       return 0;

@@ -37,7 +37,8 @@ final class Connection {
       throws IOException {
     if (ca == null) {
       if (tokenFile != null) {
-        throw new IllegalArgumentException("a token is not sent in plaintext: --ca is missing");
+        throw new IllegalArgumentException(
+            "--token-file needs --ca: a token is not sent in plaintext");
       }
       return InsecureChannelCredentials.create();
     }
