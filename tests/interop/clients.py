@@ -26,8 +26,8 @@ class Project:
 
 
 GO = Project("go", ("buf", "go"), ("buf generate", "go vet .", "go build -o client ."))
-JAVA = Project("java", ("buf", "java", "mvn"), ("mvn --quiet --batch-mode package",))
-KOTLIN = Project("kotlin", ("buf", "java", "mvn"), ("mvn --quiet --batch-mode package",))
+JAVA = Project("java", ("buf", "java", "mvn"), ("mvn --quiet package",))
+KOTLIN = Project("kotlin", ("buf", "java", "mvn"), ("mvn --quiet package",))
 PYTHON = Project("python", ("buf", "mypy", "python3"), ("buf generate", "mypy"))
 TYPESCRIPT = Project("typescript", ("buf", "node", "npm"), ("buf generate", "npm run build"))
 
@@ -41,15 +41,15 @@ class Language:
     health_checked: bool
 
 
-# The quick compiler: each call starts a virtual machine.
-_JAVA = "java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -jar target/client.jar"
+# Each call of Java's client starts a virtual machine: the quick compiler will do.
+_QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 LANGUAGES = {
     "go": Language(GO, "./client", True),
     "python": Language(PYTHON, "python3 client.py", True),
     "grpc-js": Language(TYPESCRIPT, "node dist/src/grpc-js/client.js", False),
     "connect": Language(TYPESCRIPT, "node dist/src/connect/client.js", False),
-    "java": Language(JAVA, _JAVA, True),
+    "java": Language(JAVA, "java -jar target/client.jar", True),
 }
 
 
@@ -103,7 +103,7 @@ class Client:
 
     def _call(self, address, *flags, status, **env):
         words = self._words(address, flags)
-        done = run(*words, cwd=self._directory, env=environment(**env))
+        done = run(*words, cwd=self._directory, env=environment(**_QUICK, **env))
         assert done.returncode == status, f"{words}: {done.stdout}\n{done.stderr}"
         return Said(json.loads(done.stdout))
 
@@ -117,12 +117,13 @@ class Client:
 
     def mistake(self, address, *flags):
         """Starts the client with flags that it must not accept."""
-        done = run(*self._words(address, flags), cwd=self._directory)
+        words = self._words(address, flags)
+        done = run(*words, cwd=self._directory, env=environment(**_QUICK))
         assert done.returncode != 0, done.stdout
 
     def in_background(self, directory, address, *flags):
         words = self._words(address, flags)
-        return Program(words, directory, environment(), cwd=self._directory)
+        return Program(words, directory, environment(**_QUICK), cwd=self._directory)
 
 
 class Said(dict):

@@ -8,7 +8,7 @@ import uuid
 import grpc
 import pytest
 
-from clients import LANGUAGES, SERVICE_CONFIG, Client
+from clients import KOTLIN, LANGUAGES, SERVICE_CONFIG, Client
 from grpcurl import CREATE, Grpcurl
 from peer import NOT_SERVING, Refuse
 from programs import environment, eventually, run
@@ -61,6 +61,15 @@ def test_the_same_token_in_every_language_gets_one_session(workshop, gateway, em
 def test_calls_without_a_token_are_given_different_ones(client, gateway, emulator):
     sessions = [client.session(gateway.address).session_id for _ in range(2)]
     assert sessions[0] != sessions[1]
+
+
+def test_the_coroutines_of_kotlin_make_a_session(workshop, gateway, emulator):
+    directory = workshop.build(KOTLIN)
+    words = ("java", "-jar", "target/client.jar", gateway.address, SERVICE_CONFIG)
+    done = run(*words, cwd=directory)
+    assert done.returncode == 0, done.stderr
+    (request,) = emulator.requests()
+    assert done.stdout.split() == [request["outcome"]["session_id"], "us-east-1"]
 
 
 def test_a_deadline_ends_the_call(client, gateway, emulator):
