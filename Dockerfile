@@ -1,7 +1,8 @@
 # The gateway alone with what it needs: no shell, no package manager, no root.
 #
 #   docker build --build-arg SOURCE_REVISION="$(git rev-parse HEAD)" -t face-liveness-gateway .
-#   docker run -p 50051:50051 -e FACE_LIVENESS_REGION=us-east-1 face-liveness-gateway
+#   docker run -p 50051:50051 -v "$PWD/gateway:/etc/gateway:ro" \
+#     -e FACE_LIVENESS_CONFIG=/etc/gateway/gateway.toml face-liveness-gateway
 #
 # deploy/try-image builds and tries it where there is no container engine. For that, RUN steps
 # write below their WORKDIR only.
@@ -43,7 +44,8 @@ COPY --from=build /build/root/ /
 USER 65532:65532
 EXPOSE 50051
 STOPSIGNAL SIGTERM
-# Both the gateway and this read FACE_LIVENESS_LISTEN, should another port be wanted.
+# Both the gateway and this read the variables, should another port or TLS be wanted. Where client
+# certificates are required, this needs --certificate and --key.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/face-liveness-gateway", "healthcheck"]
 ENTRYPOINT ["/face-liveness-gateway"]
 CMD ["serve"]

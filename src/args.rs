@@ -35,12 +35,31 @@ pub enum Command {
     Dev(dev::Flags),
     /// Print the configuration in force and where each value comes from, or every
     /// mistake in it (exit status 64)
-    CheckConfig(Flags),
+    ///
+    /// With --as it prints what that caller may do instead, and why; exit status 1 if the
+    /// caller, or its --request, would be refused.
+    CheckConfig(CheckFlags),
     /// Ask a gateway whether it serves; for containers
     ///
     /// Exit status: 0 serving, 1 wrong arguments, 2 no connection, 3 the call failed,
     /// 4 not serving.
     Healthcheck(healthcheck::Flags),
+}
+
+/// What can be asked of `check-config`.
+#[derive(clap::Args, Debug)]
+pub struct CheckFlags {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: Flags,
+
+    /// Tell what this caller may do
+    #[arg(long = "as", value_name = "CALLER")]
+    pub caller: Option<String>,
+
+    /// Tell what would become of this request of the caller's (protobuf's JSON)
+    #[arg(long, value_name = "JSON", requires = "caller")]
+    pub request: Option<String>,
 }
 
 impl Args {

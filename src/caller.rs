@@ -1,4 +1,5 @@
-//! Who calls, and how often and with which weight each may.
+//! Who calls, and the rule that holds for each: how often, with which weight,
+//! and what it may ask for.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,8 +7,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The identity of a caller: the key of its allowance, of fair queueing and of
-/// idempotency.
+use arc_swap::ArcSwap;
+
+use crate::policy::{Pattern, Policy};
+
+/// The identity of a caller: the key of its allowance, of fair queueing, of
+/// idempotency and of policy.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Caller {
     /// Nobody said who.
@@ -40,6 +45,7 @@ impl fmt::Display for Caller {
 /// How often a caller may call: a rate, and how many calls may come at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
+    per_second: f64,
     interval: Duration,
     burst: u32,
 }
@@ -53,7 +59,17 @@ impl Rate {
         const DAY: f64 = 86_400.0;
         let interval = Duration::try_from_secs_f64(1.0 / per_second).ok()?;
         let fits = !interval.is_zero() && interval.as_secs_f64() * f64::from(burst) <= DAY;
-        (fits && burst > 0).then_some(Self { interval, burst })
+        (fits && burst > 0).then_some(Self {
+            per_second,
+            interval,
+            burst,
+        })
+    }
+
+    /// How many calls there may be a second on average.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        self.per_second
     }
 
     /// What one call costs of the rate.
@@ -70,44 +86,162 @@ impl Rate {
 }
 
 /// How a caller is treated.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Rule {
+    /// Whose rule it is, as the configuration names it.
+    pub name: Box<str>,
+    /// Whether it may call at all.
+    pub admitted: bool,
     /// Its own rate; none means no limit but the account's.
     pub rate: Option<Rate>,
     /// Its turns in each round of the queue for the account's quota.
     pub weight: NonZeroU32,
+    /// What it may ask for.
+    pub policy: Policy,
 }
 
 impl Default for Rule {
     fn default() -> Self {
         Self {
+            name: "default_caller".into(),
+            admitted: true,
             rate: None,
             weight: NonZeroU32::MIN,
+            policy: Policy::default(),
         }
     }
 }
 
-/// How each caller is treated.
+/// The rule for every caller: its own, else that of the pattern with the most
+/// characters given (of two alike the first), else the default.
 #[derive(Clone, Debug, Default)]
 pub struct Callers {
-    default: Rule,
-    own: HashMap<Caller, Rule>,
+    default: Arc<Rule>,
+    exact: HashMap<Box<str>, Arc<Rule>>,
+    /// The most specific first.
+    patterns: Vec<(Pattern, Arc<Rule>)>,
 }
 
 impl Callers {
     /// `own` are the callers with a rule of their own; `default` holds for the
     /// others, each by itself.
     #[must_use]
-    pub fn new(default: Rule, own: impl IntoIterator<Item = (Caller, Rule)>) -> Self {
-        Self {
-            default,
-            own: own.into_iter().collect(),
+    pub fn new(default: Rule, own: impl IntoIterator<Item = (Pattern, Rule)>) -> Self {
+        let mut callers = Self {
+            default: Arc::new(default),
+            ..Self::default()
+        };
+        for (pattern, rule) in own {
+            let rule = Arc::new(rule);
+            if pattern.is_exact() {
+                callers.exact.insert(pattern.to_string().into(), rule);
+            } else {
+                callers.patterns.push((pattern, rule));
+            }
         }
+        // Stable: the first of two alike stays the first.
+        let literals = |(pattern, _): &(Pattern, _)| std::cmp::Reverse(pattern.literals());
+        callers.patterns.sort_by_key(literals);
+        callers
+    }
+
+    /// The callers with a rule of their own; those of a pattern are not known.
+    pub(crate) fn listed(&self) -> Vec<Caller> {
+        let named = self
+            .exact
+            .keys()
+            .map(|name| Caller::Named((&**name).into()));
+        let mut listed: Vec<_> = named.collect();
+        listed.sort_unstable();
+        listed
     }
 
     /// The rule for `caller`.
     #[must_use]
-    pub fn rule(&self, caller: &Caller) -> Rule {
-        self.own.get(caller).copied().unwrap_or(self.default)
+    pub fn rule(&self, caller: &Caller) -> &Arc<Rule> {
+        let Caller::Named(name) = caller else {
+            return &self.default;
+        };
+        let of_pattern = || self.patterns.iter().find(|(own, _)| own.matches(name));
+        self.exact
+            .get(&**name)
+            .or_else(|| of_pattern().map(|(_, rule)| rule))
+            .unwrap_or(&self.default)
+    }
+}
+
+/// The rules in force, which may be replaced at any time. A call keeps the rule
+/// with which it began.
+#[derive(Clone, Debug, Default)]
+pub struct Rules(Arc<ArcSwap<Callers>>);
+
+impl Rules {
+    /// Begins with `callers`.
+    #[must_use]
+    pub fn new(callers: Callers) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(callers)))
+    }
+
+    /// The rule for `caller` at this moment.
+    #[must_use]
+    pub fn rule(&self, caller: &Caller) -> Arc<Rule> {
+        Arc::clone(self.0.load().rule(caller))
+    }
+
+    /// Puts `callers` in force for every call that begins from now on.
+    pub fn replace(&self, callers: Callers) {
+        self.0.store(Arc::new(callers));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callers(ids: &[&str]) -> Callers {
+        let rule = |id: &&str| Rule {
+            name: (*id).into(),
+            ..Rule::default()
+        };
+        Callers::new(
+            Rule::default(),
+            ids.iter().map(|id| (Pattern::new(id), rule(id))),
+        )
+    }
+
+    #[test]
+    fn the_most_specific_rule_wins_whatever_the_order() {
+        let mut ids = ["team-*", "team-a*", "team-a-1", "**", "team-a**"];
+        for _ in 0..2 {
+            let callers = callers(&ids);
+            let rule = |name| callers.rule(&Caller::named(name).unwrap()).name.to_string();
+            assert_eq!(rule("team-a-1"), "team-a-1");
+            assert_eq!(rule("team-b"), "team-*");
+            assert_eq!(rule("team-a/x"), "team-a**");
+            assert_eq!(rule("other"), "**");
+            ids.reverse();
+        }
+    }
+
+    #[test]
+    fn of_two_alike_the_first_wins_and_the_rest_has_the_default() {
+        let callers = callers(&["a*c", "ab*"]);
+        let rule = |name| callers.rule(&Caller::named(name).unwrap()).name.to_string();
+        assert_eq!(rule("abc"), "a*c");
+        assert_eq!(rule("x"), "default_caller");
+        assert_eq!(
+            callers.rule(&Caller::Anonymous).name,
+            Box::from("default_caller")
+        );
+    }
+
+    #[test]
+    fn a_call_keeps_the_rule_with_which_it_began() {
+        let rules = Rules::new(callers(&["a"]));
+        let a = Caller::named("a").unwrap();
+        let begun = rules.rule(&a);
+        rules.replace(callers(&["b"]));
+        assert_eq!(&*begun.name, "a");
+        assert_eq!(&*rules.rule(&a).name, "default_caller");
     }
 }

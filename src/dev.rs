@@ -20,12 +20,14 @@ use url::Url;
 use crate::VERSION;
 use crate::caller::Callers;
 use crate::config::{
-    AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig, LogFormat, QuotaConfig,
-    RegionConfig, ServerSettings, Settings, Trust,
+    self, AdminListen, AwsConfig, AwsIdentity, Config, DEFAULT_PORT, Identity, LogConfig,
+    LogFormat, QuotaConfig, Reflection, RegionConfig, ServerSettings, Settings, Trust,
 };
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
 /// Known to everybody, and good for nothing but the emulator.
@@ -40,6 +42,10 @@ pub struct Flags {
     /// Address to serve gRPC on
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = loopback(DEFAULT_PORT))]
     pub listen: SocketAddr,
+
+    /// Address of the admin port (metrics, readiness, status), or off
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t)]
+    pub admin_listen: AdminListen,
 
     /// Address of the emulator
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = loopback(DEFAULT_PORT + 1))]
@@ -119,6 +125,15 @@ impl Dev {
         })
     }
 
+    /// Lets the admin port change the level of the log.
+    #[must_use]
+    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+        Self {
+            gateway: self.gateway.with_log_level(handle),
+            ..self
+        }
+    }
+
     /// Serves until `shutdown` completes. Writes to `out` where everything is,
     /// and what to paste.
     ///
@@ -130,6 +145,7 @@ impl Dev {
         mut out: impl Write,
     ) -> Result<(), Error> {
         let address = self.gateway.local_addr()?;
+        let admin = self.gateway.admin_addr()?;
         let emulator = Emulator::builder()
             .listener(self.emulator)
             .credentials([rekognition_emulator::Credentials::new(
@@ -144,6 +160,7 @@ impl Dev {
             let emulator = emulator.endpoint_url();
             let welcome = Welcome {
                 address,
+                admin,
                 emulator,
                 region: self.region,
                 session,
@@ -163,8 +180,16 @@ impl Dev {
 fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
     let endpoint_url = Some(Url::parse(&format!("http://{emulator}"))?);
     let settings = Settings::default();
+    let shown = config::shown(&config::Flags {
+        listen: Some(flags.listen.to_string()),
+        admin_listen: Some(flags.admin_listen.to_string()),
+        region: Some(flags.region.to_string()),
+        endpoint_url: endpoint_url.as_ref().map(Url::to_string),
+        ..config::Flags::default()
+    });
     Ok(Config {
         listen: flags.listen,
+        admin_listen: flags.admin_listen,
         regions: vec![RegionConfig {
             region: flags.region.clone(),
             endpoint_url,
@@ -192,9 +217,14 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
             shared: None,
         },
         ledger: ledger::Settings::default(),
+        tls: None,
         identity: Identity::Believed,
+        reflection: Reflection::Open,
         callers: Callers::default(),
         log: log(flags),
+        telemetry: settings.telemetry,
+        otlp: otlp::Settings::default(),
+        shown,
     })
 }
 
@@ -241,6 +271,7 @@ async fn serving(channel: Channel) -> Result<(), tonic::Status> {
 /// What a newcomer is told.
 struct Welcome {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     emulator: String,
     region: Region,
     session: CreateSessionResponse,
@@ -251,11 +282,16 @@ impl fmt::Display for Welcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             address,
+            admin,
             emulator,
             region,
             session,
             took,
         } = self;
+        let admin = admin.map_or_else(
+            || "off".to_owned(),
+            |admin| format!("http://{admin}/  (status, metrics, readiness, configuration)"),
+        );
         let id = &session.session_id;
         write!(
             f,
@@ -265,6 +301,7 @@ face-liveness-gateway {VERSION}
   *** Not for production: plaintext, no authentication, an emulator instead of AWS. ***
 
   gRPC      {address}  (plaintext, with health and reflection)
+  admin     {admin}
   emulator  {emulator}  (Amazon Rekognition in {region})
   journal   {emulator}/_emulator/journal
   session   {id}  (created over gRPC in {took:.1?})

@@ -2,6 +2,7 @@
 //! runs until it is told to shut down.
 
 mod admission;
+mod operations;
 
 use std::any::Any;
 use std::io;
@@ -12,11 +13,11 @@ use std::time::Duration;
 use aws_smithy_runtime_api::box_error::BoxError;
 use face_liveness_client::v1::FILE_DESCRIPTOR_SET;
 use http::Response;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::{LayerExt as _, Routes};
-use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::ServiceBuilder;
@@ -26,18 +27,27 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use self::admission::Budget;
-use crate::config::Config;
+use self::operations::Operations;
+use crate::caller::Rules;
+use crate::config::{Config, Effective, Origin, Reflection};
 use crate::health::Health;
 use crate::inbound::{
-    Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer, EndOnDrainLayer,
-    FramingLayer, GrpcOnlyLayer, Identity, IdentityLayer, drop_unfit_request_id,
+    AccessLog, Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer,
+    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, Identification, IdentityLayer, Methods,
+    MetricsLayer, TraceLayer, drop_unfit_request_id,
 };
 use crate::redis;
 use crate::refusal::Refusal;
 use crate::region::Region;
+use crate::reload::{self, Reloader};
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
+use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::metrics::{self, Metrics};
+use crate::telemetry::otlp;
+use crate::telemetry::traces::Traces;
+use crate::tls;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -48,11 +58,19 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// packet, and one that is being read holds a slot.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a shutdown waits for the collector to take what was not sent yet.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A gateway that has its port and has not begun to work.
 #[derive(Debug)]
 pub struct Gateway {
     config: Config,
     listener: TcpListener,
+    admin: Option<TcpListener>,
+    log_level: Option<LevelHandle>,
+    /// Where the configuration can be read again, and what it was.
+    origin: Option<(Origin, Effective)>,
+    reloads: (reload::Handle, reload::Requests),
 }
 
 /// Why a gateway does not run.
@@ -66,6 +84,19 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// The admin port cannot be had.
+    #[error(
+        "cannot listen on {address} for the admin port: {source}; choose another with --admin-listen, or switch it off with --admin-listen off"
+    )]
+    BindAdmin {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
     /// The workers cannot be started.
     #[error("cannot start the server: {0}")]
     Start(#[source] io::Error),
@@ -75,21 +106,60 @@ pub enum Error {
     /// The store for the quota cannot be set up.
     #[error("cannot set up the quota store: {0}")]
     Store(#[source] redis::Error),
+    /// Telemetry cannot be exported.
+    #[error(transparent)]
+    Otlp(#[from] otlp::Error),
     /// A descriptor for reflection is broken.
     #[error("cannot set up reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
 impl Gateway {
-    /// Binds the port. Connections wait in the kernel until [`run`](Self::run).
+    /// Binds the ports. Connections wait in the kernel until [`run`](Self::run).
     ///
     /// # Errors
-    /// When the port cannot be had.
+    /// When a port cannot be had.
     pub fn bind(config: Config) -> Result<Self, Error> {
         let address = config.listen;
         let listener =
             TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
-        Ok(Self { config, listener })
+        let bind_admin = |address| {
+            TcpListener::bind(address).map_err(|source| Error::BindAdmin { address, source })
+        };
+        let admin = config.admin_listen.address().map(bind_admin).transpose()?;
+        Ok(Self {
+            config,
+            listener,
+            admin,
+            log_level: None,
+            origin: None,
+            reloads: reload::channel(),
+        })
+    }
+
+    /// Lets the admin port change the level of the log.
+    #[must_use]
+    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+        Self {
+            log_level: Some(handle),
+            ..self
+        }
+    }
+
+    /// Lets the configuration be read again from `origin`; `effective` is what it
+    /// was when it was read from there.
+    #[must_use]
+    pub fn reloading_from(self, origin: Origin, effective: Effective) -> Self {
+        Self {
+            origin: Some((origin, effective)),
+            ..self
+        }
+    }
+
+    /// Asks this gateway to reload while it runs.
+    #[must_use]
+    pub fn reload_handle(&self) -> reload::Handle {
+        self.reloads.0.clone()
     }
 
     /// Where the gateway listens: the port is known even if 0 was asked for.
@@ -98,6 +168,14 @@ impl Gateway {
     /// When the system does not tell.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Where the admin port is, if there is one.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
     /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
@@ -110,18 +188,31 @@ impl Gateway {
     /// # Errors
     /// When something cannot be set up.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Drained, Error> {
-        let Self { config, listener } = self;
+        let Self {
+            config,
+            listener,
+            admin,
+            log_level,
+            origin,
+            reloads: (_, reloads),
+        } = self;
         let settings = &config.server;
+        let (traces, exported_traces) = Traces::start(&config.otlp)?;
+        let access_log = Arc::new(AccessLog::new(&config.telemetry));
+        let operations = Operations::start(&config, admin, log_level)?;
+        let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
-        let health = Health::not_serving().await;
+        let health = Health::not_serving(operations.readiness.clone()).await;
         let admission = Arc::new(Admission::new(settings.max_in_flight));
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
-        let callers = Arc::new(config.callers.clone());
-        let budget = Budget::start(&config, &callers)
+        let rules = Rules::new(config.callers.clone());
+        let identification = Identification::new(config.identity.clone());
+        let budget = Budget::start(&config, &metrics)
             .await
             .map_err(Error::Store)?;
+        operations.observe(budget.quotas);
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -129,38 +220,58 @@ impl Gateway {
             .map(|entry| entry.region.clone())
             .collect();
         let stack = Stack {
+            traces: traces.clone(),
+            access_log: Arc::clone(&access_log),
             aws: aws.clone(),
             ledger: budget.ledger,
-            retry: retry::layer(regions.iter().cloned()),
+            retry: retry::layer(regions.iter().cloned(), metrics.upstream.clone()),
             quota: budget.quota,
             // What the SDK allows for the parts of an attempt.
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: config.identity,
-                allowance: Arc::new(Allowance::new(callers)),
+                identity: IdentityLayer::new(identification.clone(), rules.clone()),
+                allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
             },
+            reflection: config.reflection,
             health: health.clone(),
+            metrics: metrics.clone(),
             drain: drain.clone(),
         };
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let server =
-            Server::start(listener, settings, drain.clone(), services).map_err(Error::Start)?;
+        let tls = config.tls.clone();
+        let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
+        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
+            .map_err(Error::Start)?;
+        // Goes on looking at the files while connections drain.
+        let mut background = JoinSet::new();
+        let mut parts: Vec<Box<dyn reload::Part>> =
+            vec![Box::new(rules), Box::new(identification.clone())];
+        if let Some(tls) = tls {
+            background.spawn(tls.clone().follow_files());
+            parts.push(Box::new(tls));
+        }
+        if let Some((origin, effective)) = origin {
+            let reloader = Reloader::new(origin, effective, parts);
+            background.spawn(reloader.serve(reloads));
+        }
 
         let ready = async {
+            identification.ready().await;
             health.ready_when_aws_is(&aws).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
             () = shutdown => {}
             () = ready => {}
+            () = access_log.settle_regularly() => {}
         }
 
-        health.set(ServingStatus::NotServing).await;
+        health.drain().await;
         tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
         tokio::time::sleep(settings.drain_delay).await;
         admission.drain();
@@ -172,6 +283,8 @@ impl Gateway {
                 tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
             }
         }
+        access_log.settle();
+        tokio::join!(exported_traces.shut_down(FLUSH_TIMEOUT), operations.end());
         Ok(drained)
     }
 }
@@ -179,6 +292,8 @@ impl Gateway {
 /// What the services of all workers are made from.
 #[derive(Debug)]
 struct Stack {
+    traces: Traces,
+    access_log: Arc<AccessLog>,
     aws: Aws,
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
@@ -186,7 +301,9 @@ struct Stack {
     attempt_timeout: Duration,
     regions: Vec<Region>,
     guards: Guards,
+    reflection: Reflection,
     health: Health,
+    metrics: Metrics,
     drain: CancellationToken,
 }
 
@@ -194,6 +311,8 @@ impl Stack {
     /// The service of one worker: what every incoming RPC crosses, outermost
     /// first.
     fn service(&self) -> Result<impl HttpService, tonic_reflection::server::Error> {
+        let (routes, methods) = self.routes()?;
+        let trace = TraceLayer::new(self.traces.clone(), methods, Arc::clone(&self.access_log));
         let service = ServiceBuilder::new()
             // Names every call: keeps the caller's id if it is one…
             .map_request(drop_unfit_request_id)
@@ -203,17 +322,24 @@ impl Stack {
             .layer(PropagateRequestIdLayer::x_request_id())
             // Turns away what is not gRPC.
             .layer(GrpcOnlyLayer)
+            // Traces the call, and writes its line of the access log when it ends.
+            .layer(trace)
+            // Lets the layers further in have bodies of their own kind.
+            .map_response(|answer: Response<_>| answer.map(Body::new))
+            // Counts and times the call, and its refusal.
+            .layer(MetricsLayer::new(self.metrics.rpc.clone()))
             // Completes the refusals that tonic makes itself.
             .layer(FramingLayer)
-            .service(self.routes()?);
+            .service(routes);
         Ok(service)
     }
 
-    fn routes(&self) -> Result<Routes, tonic_reflection::server::Error> {
+    fn routes(&self) -> Result<(Routes, Methods), tonic_reflection::server::Error> {
         let upstream = upstream::stack(
             self.ledger.clone(),
             self.retry.clone(),
             self.quota.clone(),
+            self.metrics.upstream.clone(),
             self.attempt_timeout,
             self.aws.rekognition(),
         );
@@ -221,20 +347,24 @@ impl Stack {
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
-        Services::new()
-            .add(sessions, FILE_DESCRIPTOR_SET)
-            .add(
-                until_drain.named_layer(health),
-                tonic_health::pb::FILE_DESCRIPTOR_SET,
-            )
-            .with_reflection(&until_drain)
+        let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
+            until_drain.named_layer(health),
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+        );
+        match self.reflection {
+            Reflection::Off => services.without_reflection(),
+            Reflection::Open => services.with_reflection(&until_drain, None),
+            Reflection::Authenticated => {
+                services.with_reflection(&until_drain, Some(&self.guards.identity))
+            }
+        }
     }
 }
 
 /// What the layers around the session service need to know.
 #[derive(Clone, Debug)]
 struct Guards {
-    identity: Identity,
+    identity: IdentityLayer,
     allowance: Arc<Allowance>,
     max_deadline: Duration,
     admission: Arc<Admission>,
@@ -255,8 +385,8 @@ fn sessions<U: Upstream>(service: FaceLiveness<U>, guards: Guards) -> impl GrpcS
         .layer(CatchPanicLayer::custom(panicked))
         // Bounds everything that waits.
         .layer(DeadlineLayer::new(max_deadline))
-        // Says who calls.
-        .layer(IdentityLayer::new(identity))
+        // Says who calls, and under which rule.
+        .layer(identity)
         // Holds each caller to its own rate.
         .layer(AllowanceLayer::new(allowance))
         // Sheds what would only wait.
@@ -274,6 +404,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inbound::Identity;
     use axum::response::IntoResponse as _;
     use http::Request;
     use http_body_util::Full;
@@ -287,8 +418,11 @@ mod tests {
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
         let guards = Guards {
-            identity: Identity::Anonymous,
-            allowance: Arc::new(Allowance::new(Arc::default())),
+            identity: IdentityLayer::new(
+                Identification::new(Identity::Anonymous),
+                Rules::default(),
+            ),
+            allowance: Arc::new(Allowance::new()),
             max_deadline: Duration::from_secs(1),
             admission: Arc::new(Admission::new(1)),
         };

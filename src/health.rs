@@ -9,6 +9,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::causes::Causes;
+use crate::readiness::Readiness;
 use crate::redis::State;
 use crate::region::Region;
 use crate::upstream::Aws;
@@ -30,13 +31,16 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     reporter: HealthReporter,
+    readiness: Readiness,
 }
 
 impl Health {
-    /// Begins as NOT_SERVING, which tonic's own reporter does not.
-    pub(crate) async fn not_serving() -> Self {
+    /// Begins as NOT_SERVING, which tonic's own reporter does not. Tells
+    /// `readiness` why it says what it says.
+    pub(crate) async fn not_serving(readiness: Readiness) -> Self {
         let health = Self {
             reporter: HealthReporter::new(),
+            readiness,
         };
         health.set(ServingStatus::NotServing).await;
         health
@@ -46,7 +50,13 @@ impl Health {
         self.reporter.clone()
     }
 
-    pub(crate) async fn set(&self, status: ServingStatus) {
+    /// From now on says NOT_SERVING.
+    pub(crate) async fn drain(&self) {
+        self.readiness.drain();
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    async fn set(&self, status: ServingStatus) {
         for name in [SERVER, SERVICE_NAME] {
             self.reporter.set_service_status(name, status).await;
         }
@@ -55,6 +65,7 @@ impl Health {
     /// Reports as `quota-store.REGION` whether the store that replicas share is in use.
     /// Calls succeed without it, so the server's own state does not follow.
     pub(crate) fn follow_stores(&self, states: Vec<(Region, watch::Receiver<State>)>) {
+        self.readiness.follow_stores(states.clone());
         for (region, mut state) in states {
             let health = self.clone();
             let name = format!("{QUOTA_STORE}.{region}");
@@ -85,9 +96,12 @@ impl Health {
                 "not ready: {}; check the role, profile or variables that AWS's credential chain reads",
                 Causes(&error)
             );
+            self.readiness
+                .credentials_missing(format!("{}; the log has the details", error.cause));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_RETRY);
         }
+        self.readiness.credentials_loaded();
         self.set(ServingStatus::Serving).await;
         tracing::info!("ready: serving");
     }

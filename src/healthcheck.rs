@@ -1,11 +1,20 @@
 //! `healthcheck`: asks a gateway whether it serves, and says so by its exit
 //! status, as containers want it.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -14,6 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::causes::Causes;
 use crate::config::{self, Variables};
+use crate::tls::unverified;
 
 /// Shorter than the usual interval of container health checks.
 const DEFAULT_TIMEOUT: &str = "3s";
@@ -24,6 +34,19 @@ pub struct Flags {
     /// The gateway [default: where serve listens with the same variables and file]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub address: Option<SocketAddr>,
+
+    /// Speak TLS to that address; its certificate is not verified, for nothing is at stake
+    /// [default for the own address: as serve does]
+    #[arg(long)]
+    pub tls: bool,
+
+    /// Certificate to show to a gateway that asks for one (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
 
     /// The service to ask for; empty for the server as a whole
     #[arg(long, default_value = "")]
@@ -66,12 +89,18 @@ impl Unhealthy {
 /// # Errors
 /// When it does not say SERVING in time.
 pub async fn run(flags: &Flags, variables: &Variables) -> Result<(), Unhealthy> {
-    let address = flags
-        .address
-        .unwrap_or_else(|| near(config::listen_address(variables)));
+    let (address, tls) = match flags.address {
+        Some(address) => (address, flags.tls),
+        None => {
+            let (address, tls) = config::listener(variables);
+            (near(address), tls || flags.tls)
+        }
+    };
+    let tls = tls.then(|| client(flags)).transpose();
+    let tls = tls.map_err(|problem| Unhealthy::NoConnection(address, problem))?;
     let limit = Duration::from(flags.timeout);
     let deadline = Instant::now() + limit;
-    let channel = timeout_at(deadline, connect(address))
+    let channel = timeout_at(deadline, connect(address, tls))
         .await
         .map_err(|_| Unhealthy::NoConnection(address, format!("no answer in {limit:?}")))?
         .map_err(|error| Unhealthy::NoConnection(address, Causes(&error).to_string()))?;
@@ -90,10 +119,46 @@ pub async fn run(flags: &Flags, variables: &Variables) -> Result<(), Unhealthy> 
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Channel, tonic::transport::Error> {
-    Endpoint::from_shared(format!("http://{address}"))?
-        .connect()
-        .await
+async fn connect(
+    address: SocketAddr,
+    tls: Option<ClientConfig>,
+) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+    let Some(tls) = tls else {
+        return endpoint.connect().await;
+    };
+    let tls = TlsConnector::from(Arc::new(tls));
+    let connector = tower::service_fn(move |_| {
+        let tls = tls.clone();
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::from(address.ip());
+            tls.connect(name, stream).await.map(TokioIo::new)
+        }
+    });
+    endpoint.connect_with_connector(connector).await
+}
+
+/// Believes any server: it is told nothing, and asked for one word.
+fn client(flags: &Flags) -> Result<ClientConfig, String> {
+    let builder = unverified().map_err(|error| error.to_string())?;
+    let mut config = match (&flags.certificate, &flags.key) {
+        (Some(certificate), Some(key)) => {
+            let cannot = |path: &Path, error: &dyn fmt::Display| {
+                format!("cannot use {}: {error}", path.display())
+            };
+            let chain = CertificateDer::pem_file_iter(certificate)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|error| cannot(certificate, &error))?;
+            let pair = PrivateKeyDer::from_pem_file(key).map_err(|error| cannot(key, &error))?;
+            builder
+                .with_client_auth_cert(chain, pair)
+                .map_err(|error| cannot(certificate, &error))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
 }
 
 /// Where a gateway is reached from the same container: where it listens, or

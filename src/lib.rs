@@ -14,13 +14,20 @@
 //! | [`inbound`] | what every incoming RPC crosses |
 //! | [`service`] | the RPC: protobuf → domain → upstream → protobuf |
 //! | [`session`], [`region`], [`caller`] | the domain |
+//! | [`policy`] | what a caller may ask for |
+//! | [`tls`] | how connections are secured |
 //! | [`quota`] | the account's quota at AWS, used fully and fairly |
 //! | [`upstream`] | what every session crosses on its way to AWS |
 //! | [`redis`] | quota and ledger, shared by replicas |
+//! | [`reload`] | the configuration read again while it runs |
 //! | [`refusal`] | every reason to say no, and its gRPC status |
-//! | [`health`], [`shutdown`], [`telemetry`] | readiness, signals, the log |
+//! | [`telemetry`] | traces, metrics and the log, and their way to a collector |
+//! | [`admin`] | the admin port |
+//! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
+//! | [`trial`] | what a caller may do, for `check-config --as` |
 
+mod admin;
 pub mod args;
 pub mod caller;
 mod causes;
@@ -30,16 +37,21 @@ pub mod gateway;
 mod health;
 pub mod healthcheck;
 mod inbound;
+pub mod policy;
 pub mod quota;
+mod readiness;
 pub mod redis;
 pub mod refusal;
 pub mod region;
+pub mod reload;
 mod server;
 mod service;
 mod services;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
+pub mod trial;
 pub mod upstream;
 
 pub use server::Drained;

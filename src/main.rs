@@ -5,14 +5,17 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use face_liveness_gateway::args::{Args, Command};
+use face_liveness_gateway::args::{Args, CheckFlags, Command};
 use face_liveness_gateway::config::{
-    self, Config, Effective, Flags, Mistake, Mistakes, Trust, Variables,
+    self, Config, Effective, Flags, LogConfig, Mistake, Mistakes, Origin, Variables,
 };
 use face_liveness_gateway::dev::{self, Dev};
-use face_liveness_gateway::gateway::Gateway;
+use face_liveness_gateway::gateway::{FLUSH_TIMEOUT, Gateway};
+use face_liveness_gateway::reload;
 use face_liveness_gateway::shutdown::{Ended, until_signalled};
-use face_liveness_gateway::telemetry::logs;
+use face_liveness_gateway::telemetry::logs::Log;
+use face_liveness_gateway::telemetry::otlp;
+use face_liveness_gateway::trial::Trial;
 use face_liveness_gateway::{VERSION, healthcheck};
 use tokio::runtime::Runtime;
 
@@ -58,42 +61,89 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(mistakes) => return fail(USAGE, &mistakes),
     };
-    logs::start(config.log);
-    raise_open_files();
-    let trusts_anything = matches!(config.aws.trust, Trust::Anything);
-    let gateway = match Gateway::bind(config) {
-        Ok(gateway) => gateway,
+    let log = match start_log(runtime, config.log, &config.otlp) {
+        Ok(log) => log,
         Err(error) => return fail(FAILURE, &error),
     };
+    raise_open_files();
+    let warnings = config.warnings();
+    let gateway = match Gateway::bind(config) {
+        Ok(gateway) => gateway.with_log_level(log.level()),
+        Err(error) => return fail(FAILURE, &error),
+    };
+    let shown = effective.to_string();
+    let origin = Origin {
+        flags: flags.clone(),
+        variables: environment().0,
+    };
+    let gateway = gateway.reloading_from(origin, effective);
     let address = gateway
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
+    let admin = match gateway.admin_addr() {
+        Ok(Some(admin)) => format!("http://{admin}/"),
+        _ => "off".to_owned(),
+    };
     tracing::info!(
         version = VERSION,
         address,
-        "configuration in force:\n{effective}"
+        admin,
+        "configuration in force:\n{shown}"
     );
-    if trusts_anything {
-        tracing::warn!(
-            "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call"
-        );
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
-    ended(runtime.block_on(until_signalled(|shutdown| gateway.run(shutdown))))
+    let hangups = reload::on_hangup(gateway.reload_handle());
+    let run = runtime.block_on(until_signalled(|shutdown| async {
+        tokio::select! {
+            ended = gateway.run(shutdown) => ended,
+            never = hangups => match never {},
+        }
+    }));
+    if !matches!(run, Ended::AtOnce(_)) {
+        runtime.block_on(log.shut_down(FLUSH_TIMEOUT));
+    }
+    ended(run)
 }
 
-fn check_config(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
-    match load(runtime, flags, mistakes) {
-        Ok((_, effective)) => say(&effective),
-        Err(mistakes) => fail(USAGE, &mistakes),
+/// The log sends its records through `runtime`.
+fn start_log(
+    runtime: &Runtime,
+    config: LogConfig,
+    otlp: &otlp::Settings,
+) -> Result<Log, otlp::Error> {
+    let _runtime = runtime.enter();
+    Log::start(config, otlp)
+}
+
+fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -> ExitCode {
+    let (config, effective) = match load(runtime, &flags.config, mistakes) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return fail(USAGE, &mistakes),
+    };
+    let Some(caller) = &flags.caller else {
+        return say(&effective);
+    };
+    match Trial::run(&config, caller, flags.request.as_deref()) {
+        Ok(trial) if trial.is_allowed() => say(&trial),
+        Ok(trial) => {
+            say(&trial);
+            ExitCode::from(FAILURE)
+        }
+        Err(error) => fail(USAGE, &error),
     }
 }
 
 fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
-    logs::start(dev::log(flags));
+    let log = match start_log(runtime, dev::log(flags), &otlp::Settings::default()) {
+        Ok(log) => log,
+        Err(error) => return fail(FAILURE, &error),
+    };
     raise_open_files();
     match Dev::bind(flags) {
         Ok(dev) => {
+            let dev = dev.with_log_level(log.level());
             ended(runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout()))))
         }
         Err(error) => fail(FAILURE, &error),

@@ -5,6 +5,9 @@
 //! trailer `grpc-retry-pushback-ms` (gRFC A6) with the same delay; any other
 //! carries a push-back of -1, "do not retry".
 
+mod credentials;
+mod remedy;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,6 +18,9 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::upstream;
+
+pub use credentials::Credentials;
+pub(crate) use remedy::{known, reasons, remedy};
 
 /// `ErrorInfo.domain` of what the gateway decides.
 pub const GATEWAY_DOMAIN: &str = "faceliveness.v1";
@@ -43,6 +49,9 @@ const RETRY_UPSTREAM: Duration = Duration::from_secs(1);
 /// New credentials are fetched within seconds, or by an operator.
 const RETRY_CREDENTIALS: Duration = Duration::from_secs(5);
 
+/// An issuer answers within a second, or its operator must act.
+const RETRY_KEYS: Duration = Duration::from_secs(1);
+
 /// A reason to say no.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -62,6 +71,28 @@ pub enum Refusal {
         asked: String,
         /// What it could ask for.
         served: Vec<Region>,
+    },
+    /// The caller does not prove who it is.
+    #[error("{0}")]
+    Unauthenticated(Credentials),
+    /// The keys that verify callers' tokens were not read yet.
+    #[error("the keys of the token issuer are not known yet; retry after the delay")]
+    KeysUnavailable,
+    /// The caller may not call at all.
+    #[error("{caller} is not admitted: no rule of this gateway lets it create sessions")]
+    NotAdmitted {
+        /// Who.
+        caller: Caller,
+    },
+    /// The request asks for what the caller may not ask for.
+    #[error("the policy for {caller}: {}", summary(.violations))]
+    Policy {
+        /// Who.
+        caller: Caller,
+        /// The rule that holds for it, as the configuration names it.
+        rule: Box<str>,
+        /// What it must not ask for.
+        violations: Vec<Violation>,
     },
     /// The caller calls more often than it may.
     #[error("{caller} calls more often than it may; retry in {wait:?}")]
@@ -137,6 +168,11 @@ impl Refusal {
             }
             Self::Unimplemented(_) => (Code::Unimplemented, "UNIMPLEMENTED", None),
             Self::RegionNotServed { .. } => (Code::InvalidArgument, "REGION_NOT_SERVED", None),
+            Self::Unauthenticated(_) => (Code::Unauthenticated, "UNAUTHENTICATED", None),
+            Self::KeysUnavailable => (Code::Unavailable, "KEYS_UNAVAILABLE", Some(RETRY_KEYS)),
+            Self::NotAdmitted { .. } | Self::Policy { .. } => {
+                (Code::PermissionDenied, "POLICY", None)
+            }
             Self::CallerRate { wait, .. } => (Code::ResourceExhausted, "CALLER_RATE", Some(*wait)),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),
             Self::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED)),
@@ -144,7 +180,7 @@ impl Refusal {
             Self::Internal => (Code::Internal, "INTERNAL", None),
             Self::Upstream(error) => return upstream_row(error),
         };
-        let info = HashMap::new();
+        let info = self.info();
         Row {
             code,
             domain: GATEWAY_DOMAIN,
@@ -157,6 +193,18 @@ impl Refusal {
 }
 
 impl Refusal {
+    /// What `ErrorInfo` tells besides the reason.
+    fn info(&self) -> HashMap<String, String> {
+        let (caller, rule) = match self {
+            Self::NotAdmitted { caller } => (caller, "admitted"),
+            Self::Policy { caller, rule, .. } => (caller, &**rule),
+            _ => return HashMap::new(),
+        };
+        [("caller", caller.to_string()), ("rule", rule.to_owned())]
+            .map(|(key, value)| (key.to_owned(), value))
+            .into()
+    }
+
     /// Whose quota is used up, as `QuotaFailure` names it.
     fn quota_subject(&self) -> String {
         match self {
@@ -311,7 +359,9 @@ impl From<Refusal> for Status {
 
 fn violations(refusal: &Refusal) -> Vec<Violation> {
     match refusal {
-        Refusal::InvalidRequest(violations) => violations.clone(),
+        Refusal::InvalidRequest(violations) | Refusal::Policy { violations, .. } => {
+            violations.clone()
+        }
         Refusal::RegionNotServed { served, .. } => vec![Violation {
             field: "region".to_owned(),
             description: format!("must be one of {}", names(served)),

@@ -11,7 +11,7 @@ use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
 use tower::Service;
 
-use crate::inbound::EndOnDrainLayer;
+use crate::inbound::{EndOnDrainLayer, IdentityLayer, Methods};
 
 /// A gRPC service as tonic's router takes it.
 pub(crate) trait GrpcService:
@@ -54,24 +54,44 @@ impl Services {
         self
     }
 
-    /// Adds reflection of all that was added: v1, and v1alpha, which is all that
-    /// Postman and older tools know.
+    /// The services without reflection, and the methods that there are.
+    ///
+    /// # Errors
+    /// When a descriptor set cannot be decoded.
+    pub(crate) fn without_reflection(self) -> Result<(Routes, Methods), Error> {
+        let methods = Methods::of(&self.descriptors)?;
+        Ok((self.routes.routes().prepare(), methods))
+    }
+
+    /// The services with reflection of all of them: v1, and v1alpha, which is all
+    /// that Postman and older tools know. With a `guard` only for those whom it
+    /// lets through. Gives the routes, and the methods that there are.
     ///
     /// # Errors
     /// When a descriptor set cannot be decoded.
     pub(crate) fn with_reflection(
         mut self,
         until_drain: &EndOnDrainLayer,
-    ) -> Result<Routes, Error> {
+        guard: Option<&IdentityLayer>,
+    ) -> Result<(Routes, Methods), Error> {
         self.descriptors
             .push(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET);
         self.descriptors
             .push(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
-        self.routes
-            .add_service(until_drain.named_layer(self.reflection().build_v1()?));
-        self.routes
-            .add_service(until_drain.named_layer(self.reflection().build_v1alpha()?));
-        Ok(self.routes.routes().prepare())
+        let v1 = self.reflection().build_v1()?;
+        let v1alpha = self.reflection().build_v1alpha()?;
+        let (routes, until) = (&mut self.routes, until_drain);
+        match guard {
+            None => {
+                routes.add_service(until.named_layer(v1));
+                routes.add_service(until.named_layer(v1alpha));
+            }
+            Some(guard) => {
+                routes.add_service(until.named_layer(guard.named_layer(v1)));
+                routes.add_service(until.named_layer(guard.named_layer(v1alpha)));
+            }
+        }
+        self.without_reflection()
     }
 
     fn reflection(&self) -> Builder<'static> {

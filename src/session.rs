@@ -77,7 +77,8 @@ pub struct Session {
     pub id: SessionId,
     /// Where it lives.
     pub region: Region,
-    /// When it was made, by this machine's clock.
+    /// When AWS was first asked for it, by this machine's clock: it was made then
+    /// or later, and so does not expire before [`expire_time`](Self::expire_time).
     pub create_time: SystemTime,
     /// The id of the request at AWS, if AWS told one.
     pub request_id: Option<String>,
@@ -97,6 +98,9 @@ impl Session {
 pub struct AuditImagesLimit(u8);
 
 impl AuditImagesLimit {
+    /// The highest.
+    pub const MAX: Self = Self(MAX_AUDIT_IMAGES);
+
     /// The number nearest to `limit`.
     #[must_use]
     pub fn nearest(limit: i32) -> Self {

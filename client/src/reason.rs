@@ -85,7 +85,9 @@ reasons! {
     Unimplemented = "UNIMPLEMENTED", Unimplemented, GATEWAY_DOMAIN;
     /// The caller has shown no credentials, or none that the gateway accepts.
     Unauthenticated = "UNAUTHENTICATED", Unauthenticated, GATEWAY_DOMAIN;
-    /// The caller may not use this bucket, key or option.
+    /// The gateway could not read the keys of the token issuer yet.
+    KeysUnavailable = "KEYS_UNAVAILABLE", Unavailable, GATEWAY_DOMAIN;
+    /// The caller may not call at all, or not use this bucket, key or option.
     Policy = "POLICY", PermissionDenied, GATEWAY_DOMAIN;
     /// The `client_request_token` was used for a session with other parameters.
     TokenReused = "TOKEN_REUSED", AlreadyExists, GATEWAY_DOMAIN;
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_known_reason_survives_the_wire() {
-        assert_eq!(Reason::KNOWN.len(), 21);
+        assert_eq!(Reason::KNOWN.len(), 22);
         for reason in Reason::KNOWN {
             assert_eq!(&Reason::from(reason.as_str()), reason);
             assert!(reason.code().is_some() && reason.domain().is_some());

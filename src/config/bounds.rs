@@ -52,6 +52,13 @@ impl Check<'_> {
             ("server.keepalive_timeout", server.keepalive_timeout, least),
             ("server.drain_delay", server.drain_delay, Duration::ZERO),
             ("server.shutdown_grace", server.shutdown_grace, least),
+            (
+                "auth.jwt.refresh_interval",
+                settings.auth.jwt.refresh_interval,
+                least,
+            ),
+            ("tls.reload_interval", settings.tls.reload_interval, least),
+            ("telemetry.slow_call", settings.telemetry.slow_call, least),
             ("quota.store_timeout", settings.quota.store_timeout, least),
             ("quota.session_length", settings.quota.session_length, least),
             (
@@ -120,7 +127,8 @@ impl Check<'_> {
         let server = &settings.server;
         let streams = server.max_concurrent_streams as usize;
         let header_bytes = server.max_header_bytes as usize;
-        let counts: [(&str, usize, RangeInclusive<usize>); 7] = [
+        let sample = settings.telemetry.access_log_sample as usize;
+        let counts: [(&str, usize, RangeInclusive<usize>); 9] = [
             ("server.workers", server.workers, 0..=MOST_WORKERS),
             (
                 "server.max_in_flight",
@@ -137,6 +145,12 @@ impl Check<'_> {
                 streams,
                 1..=u32::MAX as usize,
             ),
+            (
+                "tls.max_handshakes",
+                settings.tls.max_handshakes,
+                1..=Semaphore::MAX_PERMITS,
+            ),
+            ("telemetry.access_log_sample", sample, 1..=u32::MAX as usize),
             ("quota.queue", settings.quota.queue, 1..=MOST_WAITING),
             ("ledger.entries", settings.ledger.entries, 1..=MOST_ENTRIES),
             (

@@ -11,18 +11,18 @@ use url::Url;
 
 use super::layers::Layers;
 use super::{
-    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Trust,
-    Variables,
+    AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Shown,
+    Trust, Variables,
 };
-use crate::inbound::Identity;
 use crate::region::{Region, WITH_FACE_LIVENESS};
+use crate::telemetry::otlp;
 
 /// Asking the instance metadata service takes milliseconds where there is one;
 /// where there is none, the SDK tries for far longer than a person waits.
 const REGION_LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Certificate authorities from a file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CaBundle {
     /// Where they were read from.
     pub path: PathBuf,
@@ -63,6 +63,12 @@ impl CaBundle {
             path: path.to_owned(),
             pem,
         })
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> impl Iterator<Item = CertificateDer<'static>> {
+        // All were good when they were read.
+        CertificateDer::pem_slice_iter(&self.pem).filter_map(Result::ok)
     }
 
     /// The certificates as they stand in the file.
@@ -109,6 +115,7 @@ impl<'a> Check<'a> {
         variables: &Variables,
     ) -> Option<Config> {
         self.bounds(settings);
+        let otlp = otlp::Settings::read(variables, self.mistakes);
         let regions = self.regions(settings, found_region);
         let aws = AwsConfig {
             identity: self.identity(settings, variables),
@@ -117,10 +124,14 @@ impl<'a> Check<'a> {
             read_timeout: settings.read_timeout,
         };
         let callers = self.callers(settings);
+        let tls = self.tls(settings);
+        let identity = self.callers_identity(settings);
+        let reflection = settings.auth.reflection;
+        self.open_to_anybody(settings, &identity);
         let shared = self.shared_store(settings);
-        self.share_of(settings, regions.as_deref().unwrap_or_default());
         Some(Config {
             listen: settings.listen,
+            admin_listen: settings.admin_listen,
             regions: regions?,
             aws,
             server: settings.server.clone(),
@@ -130,11 +141,16 @@ impl<'a> Check<'a> {
             },
             ledger: Self::ledger(settings),
             callers,
-            identity: Identity::Anonymous,
+            tls,
+            identity,
+            reflection,
             log: LogConfig {
                 format: settings.log_format,
                 debug: settings.debug,
             },
+            telemetry: settings.telemetry.clone(),
+            otlp,
+            shown: Shown::default(),
         })
     }
 
@@ -144,6 +160,17 @@ impl<'a> Check<'a> {
             place,
             problem: problem.into(),
         });
+    }
+
+    /// Whether a source could not be read, and what it sets is not known.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.layers.are_incomplete()
+    }
+
+    /// Whether a mistake was noted at the place of `key`.
+    pub(super) fn is_mistaken(&self, key: &str) -> bool {
+        let place = self.layers.source(key).place(key);
+        self.mistakes.iter().any(|mistake| mistake.place == place)
     }
 
     fn regions(&mut self, settings: &Settings, found: Option<Region>) -> Option<Vec<RegionConfig>> {

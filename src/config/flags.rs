@@ -21,6 +21,17 @@ pub struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
 
+    /// Address of the admin port (metrics, readiness, status), or off
+    /// [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<String>,
+
+    /// Serve the network although nobody is authenticated (dangerous)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_no_auth: Option<String>,
+
     /// AWS region to create sessions in; the default one if the file lists several
     /// [default: as AWS's SDKs find it]
     #[arg(long)]

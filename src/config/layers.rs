@@ -60,11 +60,19 @@ pub(crate) fn variable(key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
 
-/// The values of one source.
-#[derive(Clone, Debug)]
+/// The values of one source. Some are secret: `Debug` shows none.
+#[derive(Clone)]
 struct Layer {
     source: Source,
     values: Dict,
+}
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Provider for Layer {
@@ -122,6 +130,11 @@ impl Layers {
     /// Whether a variable that AWS's tools share sets `key`.
     pub(crate) fn is_of_aws(&self, key: &str) -> bool {
         matches!(self.source(key), Source::Aws(_))
+    }
+
+    /// Whether a source could not be read.
+    pub(crate) fn are_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// Whether `key` is known to be set nowhere.

@@ -1,14 +1,18 @@
 //! The configuration: flags over `FACE_LIVENESS_*` variables over a TOML file
 //! over defaults, checked as a whole before anything is started.
 
+mod auth;
 mod bounds;
 mod callers;
 mod check;
 mod flags;
 mod layers;
+mod policy;
 mod quota;
 mod report;
 mod settings;
+mod texts;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,18 +23,21 @@ use aws_credential_types::Credentials;
 use url::Url;
 
 use crate::caller::Callers;
-pub use crate::inbound::Identity;
+pub use crate::inbound::{Identity, Proofs, Tokens, jwt, keys};
 use crate::quota::Limits;
 use crate::redis;
 use crate::region::Region;
+use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
 pub use check::CaBundle;
 pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
-pub use report::Effective;
+pub use report::{Effective, Shown};
+pub use settings::{
+    AdminListen, InvalidAdminListen, LogFormat, Reflection, ServerSettings, TelemetrySettings,
+};
 pub(crate) use settings::{DEFAULT_PORT, Settings};
-pub use settings::{LogFormat, ServerSettings};
 
 /// The environment, as one snapshot.
 pub type Variables = BTreeMap<String, String>;
@@ -40,6 +47,8 @@ pub type Variables = BTreeMap<String, String>;
 pub struct Config {
     /// Where gRPC is served.
     pub listen: SocketAddr,
+    /// Where the admin port is.
+    pub admin_listen: AdminListen,
     /// The regions served. Never empty; the first is the default.
     pub regions: Vec<RegionConfig>,
     /// How AWS is called.
@@ -50,12 +59,48 @@ pub struct Config {
     pub quota: QuotaConfig,
     /// What is remembered of sessions that were made.
     pub ledger: ledger::Settings,
+    /// How connections are secured; `None`: not at all.
+    pub tls: Option<crate::tls::Settings>,
     /// How callers are told apart.
     pub identity: Identity,
+    /// Who may ask for the schema.
+    pub reflection: Reflection,
     /// How each caller is treated.
     pub callers: Callers,
     /// How the log is written.
     pub log: LogConfig,
+    /// What is told of calls.
+    pub telemetry: TelemetrySettings,
+    /// Where traces, metrics and logs are sent.
+    pub otlp: otlp::Settings,
+    /// The whole as it is shown to people.
+    pub shown: Shown,
+}
+
+impl Config {
+    /// What an operator must know about dangers that were chosen.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let remote = !self.listen.ip().is_loopback();
+        let proven = matches!(self.identity, Identity::Proven(_));
+        let mut warnings = Vec::new();
+        if matches!(self.aws.trust, Trust::Anything) {
+            warnings.push(
+                "no_verify_ssl is on: ANYONE on the way to AWS can read and change every call",
+            );
+        }
+        if remote && !proven {
+            warnings.push(
+                "insecure_no_auth is on: ANYONE who reaches this port can create sessions at the account's cost",
+            );
+        }
+        if remote && proven && self.tls.is_none() {
+            warnings.push(
+                "callers' tokens arrive in plaintext: set tls.certificate, unless a proxy in front of this port ends TLS",
+            );
+        }
+        warnings
+    }
 }
 
 /// A region to serve.
@@ -190,13 +235,51 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// Where `serve` would listen with these variables and the file that they name;
-/// mistakes are for `serve` to tell.
+/// Where a configuration is read from, again and again. The variables hold
+/// secrets: `Debug` shows none.
+#[derive(Clone)]
+pub struct Origin {
+    /// The flags.
+    pub flags: Flags,
+    /// The variables, and with them the file.
+    pub variables: Variables,
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin")
+            .field("config", &self.flags.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Origin {
+    /// Reads the configuration as it is now.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub async fn load(&self) -> Result<(Config, Effective), Mistakes> {
+        load(&self.flags, &self.variables, Vec::new()).await
+    }
+}
+
+/// Where `serve` would listen with these variables and the file that they name,
+/// and whether with TLS; mistakes are for `serve` to tell.
 #[must_use]
-pub fn listen_address(variables: &Variables) -> SocketAddr {
+pub fn listener(variables: &Variables) -> (SocketAddr, bool) {
     let mut mistakes = Vec::new();
     let layers = layers::Layers::read(&Flags::default(), variables, &mut mistakes);
-    layers.settings(&mut mistakes).0.listen
+    let settings = layers.settings(&mut mistakes).0;
+    (settings.listen, settings.tls.certificate.is_some())
+}
+
+/// What these flags and the defaults make, as it is shown to people.
+pub(crate) fn shown(flags: &Flags) -> Shown {
+    let mut mistakes = Vec::new();
+    let layers = layers::Layers::read(flags, &Variables::new(), &mut mistakes);
+    let (settings, layers) = layers.settings(&mut mistakes);
+    let shown = settings.clone().redacted();
+    Effective::new(&settings, layers, None, shown).shown()
 }
 
 /// Reads and checks the whole configuration. `earlier` are mistakes that were
@@ -222,12 +305,14 @@ pub async fn load(
         variables,
     );
     match config {
-        Some(config) if mistakes.is_empty() => {
-            let mut shown = settings;
+        Some(mut config) if mistakes.is_empty() => {
+            let mut shown = settings.clone().redacted();
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }
-            Ok((config, Effective::new(shown, layers, found_region)))
+            let effective = Effective::new(&settings, layers, found_region, shown);
+            config.shown = effective.shown();
+            Ok((config, effective))
         }
         _ => Err(mistakes.into()),
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use super::check::Check;
 use super::settings::{Limit, MEMORY_STORE, QuotaSettings, RegionSettings, Settings};
-use super::{CaBundle, RegionConfig, SharedStore};
+use super::{CaBundle, SharedStore};
 use crate::quota::{Flow, Limits};
 use crate::redis;
 use crate::region::Region;
@@ -39,27 +39,6 @@ impl Check<'_> {
         Limits {
             creates_per_second: chosen(creates, defaults.creates_per_second),
             sessions_in_flow: chosen(sessions, usual).map(flow),
-        }
-    }
-
-    /// A share of less than one admission would admit nothing while the store is
-    /// lost.
-    pub(super) fn share_of(&mut self, settings: &Settings, regions: &[RegionConfig]) {
-        if settings.quota_store == MEMORY_STORE {
-            return;
-        }
-        for RegionConfig { region, limits, .. } in regions {
-            let sessions = limits.sessions_in_flow.map(|flow| flow.sessions);
-            let least = [limits.creates_per_second, sessions]
-                .into_iter()
-                .flatten()
-                .min();
-            if least.is_some_and(|least| f64::from(least.get()) * settings.quota.share < 1.0) {
-                let problem = format!(
-                    "is less than one admission of {region}'s quota: nothing would be admitted without the store"
-                );
-                self.mistake("quota.share", problem);
-            }
         }
     }
 

@@ -4,19 +4,36 @@
 //! (`server.drain_delay` by `FACE_LIVENESS_SERVER_DRAIN_DELAY`), the top-level
 //! ones by a flag as well (see [`Flags`](super::Flags)).
 
+mod trust;
+
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use trust::REDACTED;
+pub use trust::Reflection;
+pub(crate) use trust::{
+    AuthSettings, CallerSettings, ClientAuthSetting, DefaultCallerSettings, DefaultsSettings,
+    JwtSettings, PolicySettings, TlsSettings, TokenSettings,
+};
 
 /// The quota store that needs no other service.
 pub(crate) const MEMORY_STORE: &str = "memory";
 
 /// The port that gRPC examples use by convention.
 pub(crate) const DEFAULT_PORT: u16 = 50051;
+
+/// The port by which Prometheus exporters of OpenTelemetry go.
+const DEFAULT_ADMIN_PORT: u16 = 9464;
+
+/// The word that switches something off.
+const OFF: &str = "off";
 
 /// The SDK's own default: three TCP connect attempts' worth of lost packets.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
@@ -31,6 +48,7 @@ const DEFAULT_READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: AdminListen,
     pub(crate) region: Option<String>,
     pub(crate) allow_unlisted_region: bool,
     pub(crate) profile: Option<String>,
@@ -45,19 +63,25 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
+    pub(crate) insecure_no_auth: bool,
+    pub(crate) tls: TlsSettings,
+    pub(crate) auth: AuthSettings,
     pub(crate) server: ServerSettings,
     pub(crate) quota: QuotaSettings,
     pub(crate) ledger: LedgerSettings,
-    pub(crate) default_caller: AllowanceSettings,
+    pub(crate) telemetry: TelemetrySettings,
+    pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
     #[serde(alias = "caller")]
     pub(crate) callers: Vec<CallerSettings>,
+    pub(crate) tokens: Vec<TokenSettings>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)),
+            admin_listen: AdminListen::default(),
             region: None,
             allow_unlisted_region: false,
             profile: None,
@@ -70,13 +94,85 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
+            insecure_no_auth: false,
+            tls: TlsSettings::default(),
+            auth: AuthSettings::default(),
             server: ServerSettings::default(),
             quota: QuotaSettings::default(),
             ledger: LedgerSettings::default(),
-            default_caller: AllowanceSettings::default(),
+            telemetry: TelemetrySettings::default(),
+            default_caller: DefaultCallerSettings::default(),
             regions: Vec::new(),
             callers: Vec::new(),
+            tokens: Vec::new(),
         }
+    }
+}
+
+/// Where the admin port is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum AdminListen {
+    /// Nowhere.
+    Off,
+    /// At this address.
+    At(SocketAddr),
+}
+
+/// A text that says not where the admin port is.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("must be an address and a port such as 127.0.0.1:9464, or off")]
+pub struct InvalidAdminListen;
+
+impl AdminListen {
+    /// The address, if there is one.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl Default for AdminListen {
+    /// On loopback: whoever reaches the port may read all that it tells.
+    fn default() -> Self {
+        Self::At(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_ADMIN_PORT)))
+    }
+}
+
+impl FromStr for AdminListen {
+    type Err = InvalidAdminListen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAdminListen> {
+        match text {
+            OFF => Ok(Self::Off),
+            text => text.parse().map(Self::At).map_err(|_| InvalidAdminListen),
+        }
+    }
+}
+
+impl TryFrom<String> for AdminListen {
+    type Error = InvalidAdminListen;
+
+    fn try_from(text: String) -> Result<Self, InvalidAdminListen> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str(OFF),
+            Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<AdminListen> for String {
+    fn from(listen: AdminListen) -> Self {
+        listen.to_string()
     }
 }
 
@@ -109,40 +205,6 @@ impl Settings {
     /// where their turn would come.
     pub(crate) fn waiting(&self) -> usize {
         self.quota.queue.min(self.server.max_in_flight / 2).max(1)
-    }
-}
-
-/// One of the callers with an allowance of its own (`[[callers]]`).
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct CallerSettings {
-    pub(crate) id: String,
-    pub(crate) rate: Option<f64>,
-    pub(crate) burst: Option<u32>,
-    pub(crate) weight: Option<u32>,
-}
-
-/// What a caller may ask for without an entry of its own (`[default_caller]`).
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AllowanceSettings {
-    /// Calls per second; 0 switches the limit off.
-    pub(crate) rate: f64,
-    /// Calls at once after a pause.
-    pub(crate) burst: u32,
-    /// Turns in each round of the queue for the account's quota.
-    pub(crate) weight: u32,
-}
-
-impl Default for AllowanceSettings {
-    fn default() -> Self {
-        // No limit of its own: the account's quota bounds it, and the queue's
-        // turns keep it from crowding out the others.
-        Self {
-            rate: 0.0,
-            burst: 1,
-            weight: 1,
-        }
     }
 }
 
@@ -231,6 +293,32 @@ impl Default for LedgerSettings {
     }
 }
 
+/// What is told of calls (`[telemetry]`). Where traces, metrics and logs go is
+/// set by OpenTelemetry's own variables.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetrySettings {
+    /// Of so many ordinary calls one has a line in the log; above zero.
+    pub access_log_sample: u32,
+    /// A call that takes so long always has one.
+    #[serde(with = "humantime_serde")]
+    pub slow_call: Duration,
+    /// Whether AWS is told the trace, as `x-amzn-trace-id`.
+    pub aws_trace_header: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            // A line every few seconds at AWS's default quota.
+            access_log_sample: 100,
+            // AWS answers within half a second.
+            slow_call: Duration::from_secs(1),
+            aws_trace_header: false,
+        }
+    }
+}
+
 /// Bounds and waits of the gRPC server (`[server]`).
 ///
 /// Durations are above zero except `drain_delay`.
@@ -302,5 +390,19 @@ impl ServerSettings {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         }
+    }
+}
+
+impl Settings {
+    /// The same without what is secret, to be shown.
+    pub(crate) fn redacted(mut self) -> Self {
+        self.default_caller.policy = self.default_caller.policy.redacted();
+        for caller in &mut self.callers {
+            caller.policy = std::mem::take(&mut caller.policy).redacted();
+        }
+        for token in &mut self.tokens {
+            token.sha256 = REDACTED.to_owned();
+        }
+        self
     }
 }

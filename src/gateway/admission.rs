@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::caller::Callers;
 use crate::config::{Config, RegionConfig, SharedStore};
 use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
 use crate::redis::{self, Connection, Records, SharedQuota, State};
 use crate::region::Region;
+use crate::telemetry::metrics::{self, Metrics, RegionQuota};
 use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
 
 /// Stretches the spans that replicas share: besides the network, clocks are
@@ -25,15 +25,14 @@ pub(super) struct Budget {
     pub(super) ledger: LedgerLayer,
     /// Of each region's store, if it is shared.
     pub(super) states: Vec<(Region, watch::Receiver<State>)>,
+    /// Of each region that has limits, for the metrics.
+    pub(super) quotas: Vec<RegionQuota>,
 }
 
 impl Budget {
     /// Starts the limiters, whose background work runs on this runtime. A store
     /// that cannot be reached is no error: the gateway goes on with its share.
-    pub(super) async fn start(
-        config: &Config,
-        callers: &Arc<Callers>,
-    ) -> Result<Self, redis::Error> {
+    pub(super) async fn start(config: &Config, metrics: &Metrics) -> Result<Self, redis::Error> {
         let shared = match &config.quota.shared {
             None => None,
             Some(store) => {
@@ -48,18 +47,24 @@ impl Budget {
             );
         }
         let mut states = Vec::new();
-        let mut limiters = Vec::new();
+        let mut quotas = Vec::new();
         for entry in config
             .regions
             .iter()
             .filter(|entry| !Bounds::from(entry.limits).is_off())
         {
+            let mut shown = None;
             let source = match &shared {
                 None => Source::Memory(Windows::new(entry.limits)),
                 Some((store, connection)) => {
                     let windows = shared_windows(entry, store, connection.clone());
                     windows.look().await;
+                    warn_of_small_share(entry, store.share);
                     states.push((entry.region.clone(), windows.states()));
+                    shown = Some(metrics::Store {
+                        state: windows.states(),
+                        share: store.share,
+                    });
                     Source::Shared(Arc::new(SharedQuota::new(
                         windows,
                         entry.limits,
@@ -68,20 +73,38 @@ impl Budget {
                 }
             };
             let limiter = Limiter::start(entry.region.clone(), source, config.quota.queue);
-            limiters.push((entry.region.clone(), limiter));
+            quotas.push(RegionQuota {
+                region: entry.region.clone(),
+                limiter,
+                limits: entry.limits,
+                queue: config.quota.queue,
+                store: shown,
+            });
         }
+        let limiters = quotas
+            .iter()
+            .map(|quota| (quota.region.clone(), quota.limiter.clone()));
         let records = shared.map(|(store, connection)| {
             Arc::new(Records::new(connection, &store.key_prefix)) as Arc<dyn ledger::Store>
         });
-        let callers = Arc::clone(callers);
         Ok(Self {
-            quota: QuotaLayer::new(
-                limiters,
-                Arc::new(move |caller| callers.rule(caller).weight),
-            ),
-            ledger: LedgerLayer::new(config.ledger, records),
+            quota: QuotaLayer::new(limiters).with_metrics(metrics.quota.clone()),
+            ledger: LedgerLayer::new(config.ledger, records).with_metrics(metrics.ledger.clone()),
             states,
+            quotas,
         })
+    }
+}
+
+/// Without a word from each other, replicas that each have less than one place in a
+/// span cannot keep theirs from meeting in one.
+fn warn_of_small_share(entry: &RegionConfig, share: f64) {
+    let sessions = entry.limits.sessions_in_flow.map(|flow| flow.sessions);
+    let limits = [entry.limits.creates_per_second, sessions];
+    let least = limits.into_iter().flatten().min();
+    if least.is_some_and(|least| f64::from(least.get()) * share < 1.0) {
+        let region = &entry.region;
+        tracing::warn!(%region, share, "quota.share is less than one admission: while the store is lost, replicas keep to the quota only on average");
     }
 }
 

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::{Either, Ready, ready as done};
 use hashlink::LruCache;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use super::identity::caller;
+use super::identity::{caller, rule};
 use super::refuse;
-use crate::caller::{Caller, Callers, Rate};
+use crate::caller::{Caller, Rate};
 use crate::refusal::Refusal;
 
 /// Callers whose recent calls are remembered, some 100 bytes each. Beyond that
@@ -27,28 +27,38 @@ const MAX_REMEMBERED: usize = 10_000;
 /// The rates of all callers, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    callers: Arc<Callers>,
     /// When each caller's past calls are paid off: the "theoretical arrival
     /// time" of GCRA.
     paid_off: Mutex<LruCache<Caller, Instant>>,
 }
 
 impl Allowance {
-    pub(crate) fn new(callers: Arc<Callers>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            callers,
             paid_off: Mutex::new(LruCache::new(MAX_REMEMBERED)),
         }
     }
 
-    /// Counts a call of `caller` at `now`, or tells how long it must wait.
-    fn spend(&self, caller: &Caller, now: Instant) -> Result<(), Duration> {
-        let Some(rate) = self.callers.rule(caller).rate else {
+    /// Counts the call that `extensions` belong to, or refuses it.
+    fn admit(&self, extensions: &Extensions) -> Result<(), Refusal> {
+        let Some(rate) = rule(extensions)?.rate else {
             return Ok(());
         };
+        let caller = caller(extensions);
+        let spent = self.spend(&caller, &rate, Instant::now());
+        spent.map_err(|wait| Refusal::CallerRate { caller, wait })
+    }
+
+    /// Counts a call of `caller` at `now`, or tells how long it must wait.
+    fn spend(&self, caller: &Caller, rate: &Rate, now: Instant) -> Result<(), Duration> {
         let mut callers = self.paid_off.lock().unwrap_or_else(PoisonError::into_inner);
         let paid_off = callers.get(caller).copied().unwrap_or(now).max(now);
-        let next = spend(&rate, paid_off, now)?;
+        // Nobody pays a new rate's price for what an older one allowed.
+        let next = spend(
+            rate,
+            paid_off.min(now + rate.interval() * rate.burst()),
+            now,
+        )?;
         callers.insert(caller.clone(), next);
         forget_idle(&mut callers, now);
         Ok(())
@@ -116,10 +126,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let caller = caller(request.extensions());
-        match self.allowance.spend(&caller, Instant::now()) {
+        match self.allowance.admit(request.extensions()) {
             Ok(()) => Either::Right(self.inner.call(request)),
-            Err(wait) => Either::Left(done(Ok(refuse(Refusal::CallerRate { caller, wait })))),
+            Err(refusal) => Either::Left(done(Ok(refuse(refusal)))),
         }
     }
 }
@@ -127,28 +136,27 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Rule;
 
-    fn allowance(per_second: f64, burst: u32) -> Allowance {
-        let rule = Rule {
-            rate: Rate::new(per_second, burst),
-            ..Rule::default()
-        };
-        Allowance::new(Arc::new(Callers::new(rule, [])))
+    fn rate(per_second: f64, burst: u32) -> Rate {
+        Rate::new(per_second, burst).unwrap()
     }
 
     fn named(name: &str) -> Caller {
         Caller::named(name).unwrap()
     }
 
-    /// How many of `calls` at once are let through, and the first wait told.
+    /// How many of `calls` of one caller at once are let through, and the first
+    /// wait told.
     fn let_through(
         allowance: &Allowance,
-        caller: &Caller,
+        rate: Rate,
         calls: u32,
         now: Instant,
     ) -> (u32, Option<Duration>) {
-        let answers: Vec<_> = (0..calls).map(|_| allowance.spend(caller, now)).collect();
+        let caller = named("a");
+        let answers: Vec<_> = (0..calls)
+            .map(|_| allowance.spend(&caller, &rate, now))
+            .collect();
         let passed = answers.iter().filter(|answer| answer.is_ok()).count();
         (
             u32::try_from(passed).unwrap(),
@@ -158,64 +166,58 @@ mod tests {
 
     #[test]
     fn after_a_burst_the_wait_told_is_the_time_until_the_next_call_passes() {
-        let (allowance, caller, now) = (allowance(4.0, 3), named("a"), Instant::now());
+        let (allowance, rate, now) = (Allowance::new(), rate(4.0, 3), Instant::now());
         let wait = Duration::from_millis(250);
-        assert_eq!(let_through(&allowance, &caller, 10, now), (3, Some(wait)));
+        assert_eq!(let_through(&allowance, rate, 10, now), (3, Some(wait)));
         let early = now + wait - Duration::from_millis(1);
-        assert_eq!(let_through(&allowance, &caller, 1, early).0, 0);
-        assert_eq!(let_through(&allowance, &caller, 10, now + wait).0, 1);
+        assert_eq!(let_through(&allowance, rate, 1, early).0, 0);
+        assert_eq!(let_through(&allowance, rate, 10, now + wait).0, 1);
     }
 
     #[test]
     fn a_refused_call_costs_nothing() {
-        let (allowance, caller, now) = (allowance(1.0, 1), named("a"), Instant::now());
-        assert_eq!(let_through(&allowance, &caller, 100, now).0, 1);
-        assert_eq!(
-            let_through(&allowance, &caller, 1, now + Duration::from_secs(1)).0,
-            1
-        );
+        let (allowance, rate, now) = (Allowance::new(), rate(1.0, 1), Instant::now());
+        assert_eq!(let_through(&allowance, rate, 100, now).0, 1);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(let_through(&allowance, rate, 1, later).0, 1);
     }
 
     #[test]
     fn an_idle_caller_does_not_save_up_more_than_its_burst() {
-        let (allowance, caller, now) = (allowance(1.0, 2), named("a"), Instant::now());
-        let_through(&allowance, &caller, 2, now);
-        assert_eq!(
-            let_through(&allowance, &caller, 10, now + Duration::from_secs(3600)).0,
-            2
-        );
+        let (allowance, rate, now) = (Allowance::new(), rate(1.0, 2), Instant::now());
+        let_through(&allowance, rate, 2, now);
+        let later = now + Duration::from_secs(3600);
+        assert_eq!(let_through(&allowance, rate, 10, later).0, 2);
     }
 
     #[test]
     fn callers_do_not_spend_each_others_allowance_and_are_forgotten_when_they_are_many() {
-        let (allowance, now) = (allowance(1.0, 1), Instant::now());
+        let (allowance, rate, now) = (Allowance::new(), rate(1.0, 1), Instant::now());
         for index in 0..2 * MAX_REMEMBERED {
-            assert!(
-                allowance
-                    .spend(&named(&format!("caller-{index}")), now)
-                    .is_ok()
-            );
+            let caller = named(&format!("caller-{index}"));
+            assert!(allowance.spend(&caller, &rate, now).is_ok());
         }
         assert_eq!(allowance.paid_off.lock().unwrap().len(), MAX_REMEMBERED);
     }
 
     #[test]
-    fn an_idle_caller_is_forgotten() {
-        let (allowance, now) = (allowance(1.0, 5), Instant::now());
-        for name in ["a", "b"] {
-            allowance.spend(&named(name), now).unwrap();
-        }
-        let later = now + Duration::from_secs(1);
-        allowance.spend(&named("c"), later).unwrap();
-        assert_eq!(allowance.paid_off.lock().unwrap().len(), 1);
+    fn a_new_rate_holds_at_once_and_asks_no_price_of_the_old_one() {
+        let (allowance, now) = (Allowance::new(), Instant::now());
+        let slow = rate(0.001, 1);
+        assert_eq!(let_through(&allowance, slow, 2, now).0, 1);
+        let wait = let_through(&allowance, rate(10.0, 1), 1, now).1.unwrap();
+        assert_eq!(wait, Duration::from_millis(100));
     }
 
     #[test]
-    fn without_a_rate_every_call_passes() {
-        let allowance = Allowance::new(Arc::new(Callers::new(Rule::default(), [])));
-        assert_eq!(
-            let_through(&allowance, &Caller::Anonymous, 1000, Instant::now()).0,
-            1000
-        );
+    fn an_idle_caller_is_forgotten() {
+        let (allowance, now) = (Allowance::new(), Instant::now());
+        let rate = rate(1.0, 5);
+        for name in ["a", "b"] {
+            allowance.spend(&named(name), &rate, now).unwrap();
+        }
+        let later = now + Duration::from_secs(1);
+        allowance.spend(&named("c"), &rate, later).unwrap();
+        assert_eq!(allowance.paid_off.lock().unwrap().len(), 1);
     }
 }

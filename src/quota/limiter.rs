@@ -69,6 +69,26 @@ pub enum Outcome {
 pub struct Denied {
     /// The time until the slot that the call would have had.
     pub wait: Duration,
+    /// Whether it was the room to wait that there was none of.
+    pub no_room: bool,
+}
+
+impl Denied {
+    /// Whoever is denied did wait, or the guess was too bright: to come back at
+    /// once would be in vain.
+    fn until(slot: Instant, now: Instant) -> Self {
+        Self {
+            wait: slot.saturating_duration_since(now).max(GUARD),
+            no_room: false,
+        }
+    }
+
+    fn for_want_of_room(self) -> Self {
+        Self {
+            no_room: true,
+            ..self
+        }
+    }
 }
 
 /// How a limiter is doing.
@@ -145,7 +165,7 @@ impl Limiter {
         };
         match timeout_at(latest, grant).await {
             Ok(Ok(grant)) => Ok(grant.accept()),
-            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight)),
+            Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight).for_want_of_room()),
             Err(_late) => {
                 // Its own place must not count towards the wait.
                 drop(place);
@@ -280,7 +300,7 @@ impl Shared {
         }
         let latest = state.latest_slot(now, deadline);
         let (mut state, slot) = self.foretell(state, now, caller, weight);
-        let denied = Denied { wait: slot - now };
+        let denied = Denied::until(slot, now);
         if slot > latest - (latest - now) / SLACK {
             return Err(denied);
         }
@@ -290,7 +310,7 @@ impl Shared {
             latest,
         };
         let pushed = state.queue.push(caller, weight, waiter);
-        let pushed = pushed.map_err(|_full| denied)?;
+        let pushed = pushed.map_err(|_full| denied.for_want_of_room())?;
         let is_first = state.queue.len() == 1;
         drop(state);
         // Dropping the displaced waiter tells it; not under the lock, which it
@@ -339,7 +359,7 @@ impl Shared {
         let state = self.lock();
         let now = Instant::now();
         let slot = self.foretell(state, now, caller, weight).1;
-        Denied { wait: slot - now }
+        Denied::until(slot, now)
     }
 }
 

@@ -86,6 +86,7 @@ fn local_step(shared: &Shared, due: Option<Instant>) -> Step {
 }
 
 async fn grant_shared(shared: &Arc<Shared>, store: &dyn Store) {
+    let mut last = None;
     loop {
         if shared.lock().queue.is_empty() {
             shared.wake.notified().await;
@@ -94,13 +95,30 @@ async fn grant_shared(shared: &Arc<Shared>, store: &dyn Store) {
         let slot = match take_spare(shared) {
             Some(slot) => slot,
             None => {
-                let pace = shared.lock().adaptive.pace(Instant::now());
-                store.reserve(pace).await
+                // Before anything is reserved: a slot far ahead would hold up the
+                // other replicas, which may be told nothing of the kind.
+                if let Some(until) = held_back(shared, store, last) {
+                    drop(timeout_at(until, shared.wake.notified()).await);
+                    continue;
+                }
+                store.reserve().await
             }
         };
         sleep_until(slot).await;
         use_slot(shared, slot);
+        last = Some(slot);
     }
+}
+
+/// Until when this replica goes without a slot, because AWS asked it for a pause or
+/// throttled it: its slots are then so much further apart.
+fn held_back(shared: &Shared, store: &dyn Store, last: Option<Instant>) -> Option<Instant> {
+    let now = Instant::now();
+    let pace = shared.lock().adaptive.pace(now);
+    let slowed = last.filter(|_| pace.factor() < 1.0);
+    let next = slowed.map(|last| last + store.outlook().interval().div_f64(pace.factor()));
+    let until = pace.start().max(next.unwrap_or(now));
+    (until > now).then_some(until)
 }
 
 fn take_spare(shared: &Shared) -> Option<Instant> {

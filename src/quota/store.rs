@@ -3,9 +3,11 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limits::Bounds;
 use super::pace::Pace;
 use super::window::Windows;
 
@@ -25,13 +27,12 @@ pub enum Source {
 /// answers one after the other. A reservation that has come is used within 10 ms
 /// of its slot, or never: later it would fall into the span of others.
 pub trait Store: Debug + Send + Sync + 'static {
-    /// Reserves the next slot at `pace`: spans divided by its factor, nothing
-    /// before its start. Answers when the slot is by this machine's clock, never
+    /// Reserves the next slot. Answers when it is by this machine's clock, never
     /// before the answer itself.
     ///
     /// Cannot fail: a store that is out of reach goes on by itself with the
     /// replica's share. May be dropped unfinished only when the limiter ends.
-    fn reserve(&self, pace: Pace) -> Reserving<'_>;
+    fn reserve(&self) -> Reserving<'_>;
 
     /// What is known now of the slots to come. Must not wait for anybody.
     fn outlook(&self) -> Outlook;
@@ -44,6 +45,8 @@ pub type Reserving<'a> = Pin<Box<dyn Future<Output = Instant> + Send + 'a>>;
 /// the deadline is too near, and never who is admitted.
 #[derive(Clone, Debug)]
 pub struct Outlook {
+    /// What bounds the slots.
+    pub bounds: Bounds,
     /// What has been taken, by all replicas.
     pub windows: Windows,
     /// The part of the slots that fall to this replica, above 0 and at most 1.
@@ -54,7 +57,20 @@ impl Outlook {
     /// The slot after `ahead` others of this replica: the other replicas take
     /// theirs meanwhile.
     pub(super) fn slot_after(&self, pace: Pace, ahead: usize) -> Instant {
-        let ahead = ahead as f64 / self.share.clamp(0.001, 1.0);
-        self.windows.slot_after(pace, ahead.ceil() as usize)
+        let ahead = ahead as f64 / self.share();
+        self.windows.turn_after(pace, ahead.ceil() as usize)
+    }
+
+    /// How far apart this replica's slots are while there is more to do than there
+    /// are slots.
+    pub(super) fn interval(&self) -> Duration {
+        let Bounds { creates, sessions } = self.bounds;
+        let bounds = [creates, sessions].into_iter().flatten();
+        let intervals = bounds.map(|bound| bound.span / bound.limit.get());
+        intervals.max().unwrap_or_default().div_f64(self.share())
+    }
+
+    fn share(&self) -> f64 {
+        self.share.clamp(0.001, 1.0)
     }
 }

@@ -1,18 +1,30 @@
 //! What the ledger remembers, kept in Redis for all replicas.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
 use super::Connection;
+use super::breaker::Breaker;
+
+/// Records that are being written at a time: more than twice as many sessions as
+/// AWS makes by default in the longest time that a write may take.
+const WRITES: usize = 256;
 
 /// Records by the SHA-256 of an upstream token.
 ///
 /// Neither token nor parameters reach Redis in the clear: the key is a digest,
 /// and what a record holds is its owner's to choose. Redis is behind what a
-/// replica remembers by itself, and a failure of it is never one of a call.
+/// replica remembers by itself, and a failure of it is never one of a call, nor
+/// does it delay many: for a moment after each nothing is asked.
 #[derive(Clone, Debug)]
 pub struct Records {
     connection: Connection,
     prefix: String,
+    reads: Arc<Breaker>,
+    writes: Arc<Semaphore>,
 }
 
 impl Records {
@@ -22,16 +34,24 @@ impl Records {
         Self {
             connection,
             prefix: prefix.to_owned(),
+            reads: Arc::default(),
+            writes: Arc::new(Semaphore::new(WRITES)),
         }
     }
 
-    /// The record of this digest, if Redis has it and answers in time.
+    /// The record of this digest, if Redis has it, answers in time and has not
+    /// just failed to.
     pub async fn get(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
+        let pass = self.reads.pass()?;
         let mut get = redis::cmd("GET");
         get.arg(self.key(digest));
         match self.connection.run(&get).await {
-            Ok(record) => record,
+            Ok(record) => {
+                pass.succeeded();
+                record
+            }
             Err(error) => {
+                pass.failed();
                 tracing::debug!(%error, "the ledger could not ask Redis");
                 None
             }
@@ -41,18 +61,45 @@ impl Records {
     /// Keeps a record for `ttl`, unless there is one already: the first answer
     /// to an intent is the one that counts.
     pub async fn put(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
+        self.set(digest, record, ttl, &["NX"]).await;
+    }
+
+    /// Keeps a record for `ttl`, in place of the one that there may be.
+    pub async fn replace(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
+        self.set(digest, record, ttl, &[]).await;
+    }
+
+    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &[&str]) {
         let Some(millis) = u64::try_from(ttl.as_millis()).ok().filter(|ttl| *ttl > 0) else {
             return;
         };
         let mut set = redis::cmd("SET");
         set.arg(self.key(digest))
             .arg(record)
-            .arg("NX")
+            .arg(when)
             .arg("PX")
             .arg(millis);
         if let Err(error) = self.connection.run::<Option<String>>(&set).await {
             tracing::debug!(%error, "the ledger could not tell Redis");
         }
+    }
+
+    /// Runs a write behind the caller's back. It is dropped if too many are
+    /// running, and with the runtime.
+    pub(super) fn write<F>(&self, write: impl FnOnce(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let place = Arc::clone(&self.writes).try_acquire_owned();
+        let (Ok(place), Ok(runtime)) = (place, Handle::try_current()) else {
+            tracing::debug!("the ledger does not tell Redis: too much is being written");
+            return;
+        };
+        let write = write(self.clone());
+        runtime.spawn(async move {
+            write.await;
+            drop(place);
+        });
     }
 
     fn key(&self, digest: &[u8; 32]) -> String {

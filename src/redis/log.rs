@@ -50,13 +50,12 @@ impl Log {
         Self::new(window, std::iter::repeat_n(at, limit))
     }
 
-    /// The first moment not before `now` at which there is a place, at `factor`
-    /// of the full rate; never, if the log has no place at all.
-    pub(super) fn next(&self, now: Instant, factor: f64) -> Option<Instant> {
-        if self.taken.len() < self.limit {
-            return Some(now);
+    /// The first moment not before `now` at which there is a place.
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        match self.taken.front() {
+            Some(&oldest) if self.taken.len() >= self.limit => now.max(oldest + self.span),
+            _ => now,
         }
-        Some(now.max(*self.taken.front()? + self.span.div_f64(factor)))
     }
 
     /// The admissions, the oldest first.
@@ -85,9 +84,18 @@ impl Log {
 
     /// One of `parts` equal shares of the places: of each group of `parts`
     /// neighbours one place, as taken as the latest of them, so that all
-    /// replicas together have never used more places than have come free.
+    /// replicas together have never used more places than have come free. A share
+    /// of less than one place is one in a longer span: the rate is the share's,
+    /// though replicas' places may meet in one span.
     fn share(&self, parts: usize) -> Self {
         let limit = self.limit / parts;
+        if limit == 0 {
+            return Self {
+                limit: 1,
+                span: self.span.mul_f64(parts as f64 / self.limit as f64),
+                taken: self.taken.back().copied().into_iter().collect(),
+            };
+        }
         let latest_first = self.taken.iter().rev().step_by(parts).take(limit);
         let mut taken: VecDeque<_> = latest_first.copied().collect();
         taken.make_contiguous().reverse();
@@ -100,9 +108,9 @@ impl Log {
 }
 
 /// When all `logs` have a place.
-pub(super) fn next(logs: &[Log], now: Instant, factor: f64) -> Option<Instant> {
-    logs.iter()
-        .try_fold(now, |at, log| Some(at.max(log.next(now, factor)?)))
+pub(super) fn next(logs: &[Log], now: Instant) -> Instant {
+    let places = logs.iter().map(|log| log.next(now));
+    places.fold(now, Instant::max)
 }
 
 /// The share of a replica that lost sight of the others: `known` is what it saw
@@ -113,16 +121,16 @@ pub(super) fn share(known: &[Log], since: Instant, until: Instant, parts: usize)
     let mut worst = known.to_vec();
     let mut others = known.to_vec();
     for _ in 0..most {
-        match next(&others, since, 1.0) {
-            Some(at) if at <= until => others.iter_mut().for_each(|log| log.take(at)),
-            _ => break,
+        let at = next(&others, since);
+        if at > until {
+            break;
         }
+        others.iter_mut().for_each(|log| log.take(at));
         worst.iter_mut().for_each(|log| log.take(until));
     }
     for _ in 1..parts {
         for log in &mut worst {
-            let at = log.next(until, 1.0).unwrap_or(until);
-            log.take(at);
+            log.take(log.next(until));
         }
     }
     let mut shares: Vec<_> = worst.iter().map(|log| log.share(parts)).collect();
@@ -150,12 +158,12 @@ mod tests {
     async fn a_place_comes_free_a_span_after_it_was_taken() {
         let now = Instant::now();
         let mut log = Log::new(window(2), []);
-        assert_eq!(log.next(now, 1.0), Some(now));
+        assert_eq!(log.next(now), now);
         log.take(now + SECOND / 2);
         log.take(now);
-        assert_eq!(log.next(now, 1.0), Some(now + SECOND));
+        assert_eq!(log.next(now), now + SECOND);
         log.take(now + SECOND);
-        assert_eq!(log.next(now, 1.0), Some(now + SECOND * 3 / 2));
+        assert_eq!(log.next(now), now + SECOND * 3 / 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -187,7 +195,7 @@ mod tests {
                     let mut own = share(&known, since, since, 3);
                     let mut at = since;
                     while at < since + SECOND * 4 {
-                        at = next(&own, at, 1.0).unwrap();
+                        at = next(&own, at);
                         own[0].take(at);
                         all.push(at);
                     }
@@ -202,9 +210,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_share_of_less_than_one_place_admits_nothing() {
+    async fn a_share_of_less_than_one_place_is_one_in_a_longer_span() {
         let now = Instant::now();
-        let own = share(&[Log::new(window(2), [])], now, now, 3);
-        assert_eq!(next(&own, now + SECOND * 9, 1.0), None);
+        let mut own = share(&[Log::new(window(2), [])], now, now, 3);
+        let mut taken = Vec::new();
+        let mut at = now;
+        for _ in 0..4 {
+            at = next(&own, at);
+            own[0].take(at);
+            taken.push(at);
+        }
+        assert!(taken[0] >= now + SECOND);
+        for pair in taken.windows(2) {
+            assert_eq!(pair[1] - pair[0], SECOND * 3 / 2);
+        }
     }
 }

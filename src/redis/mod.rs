@@ -26,7 +26,7 @@
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let connection = Connection::open("redis://cache".parse()?, None, DEFAULT_TIMEOUT).await?;
-//! let second = Duration::from_millis(1_015);
+//! let second = Duration::from_millis(1_030);
 //! let settings = Settings {
 //!     prefix: "face-liveness".to_owned(),
 //!     creates: NonZeroU32::new(25).map(|limit| Window { limit, span: second }),
@@ -34,7 +34,7 @@
 //!     shares: NonZeroU32::MIN.saturating_add(2),
 //! };
 //! let windows = Windows::new(connection, Region::parse("us-east-1")?, &settings);
-//! let reserved = windows.reserve(Instant::now()).await;
+//! let reserved = windows.reserve().await;
 //! tokio::time::sleep_until(reserved.slot).await;
 //! # Ok(())
 //! # }
@@ -48,6 +48,7 @@
 //! +time +ping +get +set +pexpire +zadd +zrange +zremrangebyscore`, in a cluster
 //! `+cluster|slots +asking` too, and `+select` for another database than 0.
 
+mod breaker;
 mod clock;
 mod connection;
 mod error;
@@ -66,4 +67,4 @@ pub use log::Window;
 pub use mode::State;
 pub use stores::SharedQuota;
 pub use url::{InvalidUrl, Url};
-pub use windows::{Reserved, Settings, Windows};
+pub use windows::{Known, Reserved, Settings, Windows};

@@ -34,6 +34,26 @@ pub(super) struct Answer {
     pub(super) slot: Option<Instant>,
     /// The admissions of all replicas, for each window.
     pub(super) logs: Vec<Vec<Instant>>,
+    /// Whose they were lately.
+    pub(super) lately: Lately,
+}
+
+/// Whose the admissions of the shortest span were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lately {
+    pub(super) mine: u32,
+    pub(super) all: u32,
+    /// How many replicas they were of, this one among them in any case.
+    pub(super) replicas: u32,
+}
+
+impl Lately {
+    /// The part of the slots to come that fall to this replica if it has more to
+    /// do than they allow: what it took lately, or an equal part if that is more.
+    fn share(self) -> f64 {
+        let took = f64::from(self.mine) / f64::from(self.all.max(1));
+        took.max(1.0 / f64::from(self.replicas.max(1)))
+    }
 }
 
 /// What to do for the next slot.
@@ -43,8 +63,8 @@ pub(super) enum Plan {
     Ask(Instant),
     /// It is this.
     Take(Instant),
-    /// Look again then, or when the state has changed; `None`: only then.
-    Wait(Option<Instant>),
+    /// Look again then, or when the state has changed.
+    Wait(Instant),
 }
 
 /// When a question was sent, and in which circumstances.
@@ -68,6 +88,7 @@ pub(super) struct Mode {
     /// What all replicas had taken, as of the last answer.
     known: Vec<Log>,
     known_at: Instant,
+    lately: Lately,
     /// What this replica took of its share.
     own: Vec<Log>,
     /// All admissions of this replica that still matter, by their number.
@@ -95,6 +116,7 @@ impl Mode {
             own: Vec::new(),
             known,
             known_at: now,
+            lately: Lately::default(),
             mine: VecDeque::new(),
             number: 0,
             told: 0,
@@ -126,20 +148,18 @@ impl Mode {
         self.longest_span().max(LOOK_EVERY * 2)
     }
 
-    /// What to do for the next slot not before `start`, at `factor` of the full
-    /// rate.
-    pub(super) fn plan(&mut self, now: Instant, start: Instant, factor: f64) -> Plan {
-        let start = start.max(now);
-        match (self.state, log::next(&self.own, start, factor)) {
-            (State::Shared, _) => Plan::Ask(start),
-            (State::Rejoining, Some(at)) => Plan::Ask(at),
+    /// What to do for the next slot.
+    pub(super) fn plan(&mut self, now: Instant) -> Plan {
+        let at = log::next(&self.own, now);
+        match self.state {
+            State::Shared => Plan::Ask(now),
+            State::Rejoining => Plan::Ask(at),
             // It may be long, and Redis is likely to be there at once.
-            (State::Alone, Some(at)) if at > now && !self.has_met_redis() => Plan::Wait(Some(at)),
-            (State::Alone, Some(at)) => {
+            State::Alone if at > now && !self.has_met_redis() => Plan::Wait(at),
+            State::Alone => {
                 self.admit(at, now);
                 Plan::Take(at)
             }
-            (_, None) => Plan::Wait(None),
         }
     }
 
@@ -164,6 +184,15 @@ impl Mode {
             .iter()
             .copied()
             .filter(move |(number, _)| *number >= told)
+    }
+
+    /// The part of the slots that fall to this replica: all of its share while it
+    /// is alone.
+    pub(super) fn share(&self) -> f64 {
+        match self.state {
+            State::Shared => self.lately.share(),
+            State::Alone | State::Rejoining => 1.0,
+        }
     }
 
     /// What is known of the admissions that bound the next one, the oldest first.
@@ -210,6 +239,7 @@ impl Mode {
             let logs = self.windows.iter().zip(answer.logs);
             self.known = logs.map(|(window, log)| Log::new(*window, log)).collect();
             self.known_at = asked.at;
+            self.lately = answer.lately;
         }
         let slot = answer.slot.filter(|_| !stale)?;
         self.admit(slot, now);

@@ -15,6 +15,7 @@ fn answer(memory: &str, slot: Option<Instant>, log: &[Instant]) -> Answer {
         memory: memory.to_owned(),
         slot,
         logs: vec![log.to_vec()],
+        lately: Lately::default(),
     }
 }
 
@@ -32,10 +33,10 @@ impl Mode {
 async fn a_replica_that_finds_redis_shares_at_once() {
     let now = Instant::now();
     let mut mode = mode(6, 3, now);
-    assert_eq!(mode.plan(now, now, 1.0), Plan::Wait(Some(now + SECOND)));
+    assert_eq!(mode.plan(now), Plan::Wait(now + SECOND));
     mode.hears("a", now);
     assert_eq!(mode.state(), State::Shared);
-    assert_eq!(mode.plan(now, now, 1.0), Plan::Ask(now));
+    assert_eq!(mode.plan(now), Plan::Ask(now));
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,7 +45,7 @@ async fn a_replica_that_never_met_redis_lets_a_span_pass_first() {
     let mut mode = mode(6, 3, now);
     mode.fails(now);
     let later = now + SECOND;
-    assert_eq!(mode.plan(later, later, 1.0), Plan::Take(later));
+    assert_eq!(mode.plan(later), Plan::Take(later));
     mode.hears("a", later);
     assert_eq!(mode.state(), State::Rejoining, "Redis is to be told first");
 }
@@ -59,7 +60,7 @@ async fn a_failure_leaves_the_share_and_a_return_takes_a_span_without_one() {
     // All six may have been taken by the others until then, and each of the two
     // others may hold one of the next.
     let now = start + SECOND * 5;
-    let mut take = || mode.plan(now, now, 1.0);
+    let mut take = || mode.plan(now);
     assert_eq!(take(), Plan::Take(now + SECOND));
     assert_eq!(take(), Plan::Take(now + SECOND * 2));
     assert_eq!(take(), Plan::Take(now + SECOND * 2));
@@ -87,7 +88,7 @@ async fn a_memory_of_another_name_counts_as_a_failure_and_a_return() {
     assert_eq!(slot, None, "an empty log knows nothing of what was taken");
     assert_eq!(mode.state(), State::Rejoining);
     // Six could be had at once.
-    assert_eq!(mode.plan(now, now, 1.0), Plan::Ask(now + SECOND));
+    assert_eq!(mode.plan(now), Plan::Ask(now + SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,7 +101,7 @@ async fn admissions_are_told_until_redis_knows_them_and_again_when_it_forgot() {
     assert_eq!(slot, Some(now));
     assert_eq!(mode.untold().count(), 0);
     mode.fails(now);
-    assert!(matches!(mode.plan(now, now, 1.0), Plan::Take(_)));
+    assert!(matches!(mode.plan(now), Plan::Take(_)));
     let numbers = |mode: &Mode| mode.untold().map(|(number, _)| number).collect::<Vec<_>>();
     assert_eq!(numbers(&mode), [0, 1]);
     mode.hears("a", now);
@@ -121,10 +122,31 @@ async fn what_was_reserved_before_a_failure_is_not_used_after_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_share_without_a_place_waits_for_redis() {
+async fn a_share_of_less_than_one_place_is_used_more_seldom() {
     let now = Instant::now();
-    let mut mode = mode(2, 3, now);
+    let mut mode = mode(2, 4, now);
     mode.hears("a", now);
     mode.fails(now);
-    assert_eq!(mode.plan(now, now, 1.0), Plan::Wait(None));
+    let mut take = || mode.plan(now);
+    let Plan::Take(first) = take() else {
+        panic!("no slot");
+    };
+    assert_eq!(take(), Plan::Take(first + SECOND * 2));
+}
+
+#[test]
+fn a_replica_expects_what_it_took_lately_or_an_equal_part() {
+    for ((mine, all, replicas), share) in [
+        ((0, 0, 1), 1.0),
+        ((0, 24, 2), 0.5),
+        ((24, 25, 2), 0.96),
+        ((5, 25, 5), 0.2),
+    ] {
+        let lately = Lately {
+            mine,
+            all,
+            replicas,
+        };
+        assert!((lately.share() - share).abs() < 1e-9, "{lately:?}");
+    }
 }

@@ -6,10 +6,10 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::{Records, State, Windows};
-use crate::quota::{self, Limits, Outlook, Pace, Reserving};
+use crate::quota::{self, Limits, Outlook, Reserving};
 use crate::region::Region;
 use crate::session::{Session, SessionId};
-use crate::upstream::ledger::{self, Fingerprint, Key, Record};
+use crate::upstream::ledger::{self, Fingerprint, Key, Outcome, Over, Record};
 
 /// A region's quota, shared through Redis.
 #[derive(Debug)]
@@ -33,46 +33,62 @@ impl SharedQuota {
 }
 
 impl quota::Store for SharedQuota {
-    fn reserve(&self, pace: Pace) -> Reserving<'_> {
-        Box::pin(async move {
-            let reserved = self.windows.reserve_at(pace.start(), pace.factor()).await;
-            reserved.slot
-        })
+    fn reserve(&self) -> Reserving<'_> {
+        Box::pin(async move { self.windows.reserve().await.slot })
     }
 
     fn outlook(&self) -> Outlook {
-        let (state, history) = self.windows.known();
-        let (bounds, share) = match state {
-            State::Shared => (self.limits.into(), self.share),
-            State::Alone | State::Rejoining => (self.limits.share(self.share), 1.0),
+        let known = self.windows.known();
+        let bounds = match known.state {
+            State::Shared => self.limits.into(),
+            State::Alone | State::Rejoining => self.limits.share(self.share),
         };
         Outlook {
-            windows: quota::Windows::from_history(bounds, history),
-            share,
+            bounds,
+            windows: quota::Windows::from_history(bounds, known.history),
+            share: known.share,
         }
     }
 }
 
-/// A record as it is written to Redis.
+/// A record as it is written to Redis. Times are since the Unix epoch.
 #[derive(Debug, Deserialize, Serialize)]
 struct Written {
     fingerprint: Vec<u8>,
-    session_id: String,
-    region: String,
-    /// Since the Unix epoch.
-    create_time_micros: u64,
-    request_id: Option<String>,
+    outcome: WrittenOutcome,
+    forget_time_micros: u64,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenOutcome {
+    Made {
+        session_id: String,
+        region: String,
+        create_time_micros: u64,
+        request_id: Option<String>,
+    },
+    Unknown {
+        first_sent_micros: u64,
+    },
 }
 
 fn encode(record: &Record) -> Option<Vec<u8>> {
-    let session = &record.session;
-    let since_epoch = session.create_time.duration_since(UNIX_EPOCH).ok()?;
+    let outcome = match &record.outcome {
+        Outcome::Made(session) => WrittenOutcome::Made {
+            session_id: session.id.as_str().to_owned(),
+            region: session.region.to_string(),
+            create_time_micros: micros(session.create_time)?,
+            request_id: session.request_id.clone(),
+        },
+        Outcome::Unknown { first_sent } => WrittenOutcome::Unknown {
+            first_sent_micros: micros(*first_sent)?,
+        },
+    };
     let written = Written {
         fingerprint: record.fingerprint.as_bytes().to_vec(),
-        session_id: session.id.as_str().to_owned(),
-        region: session.region.to_string(),
-        create_time_micros: u64::try_from(since_epoch.as_micros()).ok()?,
-        request_id: session.request_id.clone(),
+        outcome,
+        forget_time_micros: micros(record.forget_time)?,
     };
     serde_json::to_vec(&written).ok()
 }
@@ -80,17 +96,36 @@ fn encode(record: &Record) -> Option<Vec<u8>> {
 /// What cannot be read, of another version perhaps, counts as not there.
 fn decode(bytes: &[u8]) -> Option<Record> {
     let written: Written = serde_json::from_slice(bytes).ok()?;
-    let create_time: SystemTime =
-        UNIX_EPOCH.checked_add(Duration::from_micros(written.create_time_micros))?;
+    let outcome = match written.outcome {
+        WrittenOutcome::Made {
+            session_id,
+            region,
+            create_time_micros,
+            request_id,
+        } => Outcome::Made(Session {
+            id: SessionId::parse(session_id).ok()?,
+            region: Region::parse(&region).ok()?,
+            create_time: time(create_time_micros)?,
+            request_id,
+        }),
+        WrittenOutcome::Unknown { first_sent_micros } => Outcome::Unknown {
+            first_sent: time(first_sent_micros)?,
+        },
+    };
     Some(Record {
         fingerprint: Fingerprint::from_bytes(written.fingerprint.try_into().ok()?),
-        session: Session {
-            id: SessionId::parse(written.session_id).ok()?,
-            region: Region::parse(&written.region).ok()?,
-            create_time,
-            request_id: written.request_id,
-        },
+        outcome,
+        forget_time: time(written.forget_time_micros)?,
     })
+}
+
+fn micros(time: SystemTime) -> Option<u64> {
+    let since_epoch = time.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since_epoch.as_micros()).ok()
+}
+
+fn time(micros: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
 impl ledger::Store for Records {
@@ -98,12 +133,14 @@ impl ledger::Store for Records {
         Box::pin(async move { decode(&Records::get(self, key.as_bytes()).await?) })
     }
 
-    fn put<'a>(&'a self, key: &'a Key, record: &'a Record, ttl: Duration) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            if let Some(bytes) = encode(record) {
-                Records::put(self, key.as_bytes(), &bytes, ttl).await;
+    fn put(&self, key: Key, record: Record, ttl: Duration, over: Over) {
+        let Some(bytes) = encode(&record) else { return };
+        self.write(|records| async move {
+            match over {
+                Over::Nothing => records.put(key.as_bytes(), &bytes, ttl).await,
+                Over::Anything => records.replace(key.as_bytes(), &bytes, ttl).await,
             }
-        })
+        });
     }
 }
 
@@ -111,26 +148,42 @@ impl ledger::Store for Records {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
+    fn at(micros: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(micros)
+    }
+
+    fn record(outcome: Outcome) -> Record {
         Record {
             fingerprint: Fingerprint::from_bytes([7; Fingerprint::LENGTH]),
-            session: Session {
-                id: SessionId::parse("6f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9".to_owned()).unwrap(),
-                region: Region::parse("us-east-1").unwrap(),
-                create_time: UNIX_EPOCH + Duration::from_micros(1_795_000_000_123_456),
-                request_id: Some("id".to_owned()),
-            },
+            outcome,
+            forget_time: at(1_795_000_180_123_456),
         }
+    }
+
+    fn made() -> Record {
+        record(Outcome::Made(Session {
+            id: SessionId::parse("6f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9".to_owned()).unwrap(),
+            region: Region::parse("us-east-1").unwrap(),
+            create_time: at(1_795_000_000_123_456),
+            request_id: Some("id".to_owned()),
+        }))
+    }
+
+    fn unknown() -> Record {
+        let first_sent = at(1_795_000_000_123_456);
+        record(Outcome::Unknown { first_sent })
     }
 
     #[test]
     fn a_record_reads_as_it_was_written() {
-        assert_eq!(decode(&encode(&record()).unwrap()), Some(record()));
+        for record in [made(), unknown()] {
+            assert_eq!(decode(&encode(&record).unwrap()), Some(record));
+        }
     }
 
     #[test]
     fn what_is_no_record_counts_as_not_there() {
-        let truncated = &encode(&record()).unwrap()[..40];
+        let truncated = &encode(&made()).unwrap()[..40];
         for bytes in [b"".as_slice(), b"{}", b"null", truncated] {
             assert_eq!(decode(bytes), None);
         }

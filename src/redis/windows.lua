@@ -2,24 +2,57 @@
 --
 -- KEYS[1]      the memory's name: whoever finds none gives it one, so a server
 --              that lost its memory is told from one that kept it
--- KEYS[2..]    a sorted set for each window: admissions by time (microseconds)
+-- KEYS[2..]    a sorted set for each window: admissions by time (microseconds),
+--              named "replica:number"
 -- ARGV[1]      the name to give
 -- ARGV[2]      how long the name is kept, in milliseconds
--- ARGV[3]      the name of the admission to reserve, or '' for none
--- ARGV[4]      how long from now the slot must at least lie, in microseconds
--- ARGV[5..]    limit, span and least gap between two slots (microseconds) of
---              each window
--- then         name and age (microseconds) of admissions made elsewhere
+-- ARGV[3]      the replica that asks
+-- ARGV[4]      the number of the admission to reserve, or '' for none
+-- ARGV[5]      how long from now the slot must at least lie, in microseconds
+-- ARGV[6..]    limit, span and least gap between two slots (microseconds) of
+--              each window, and whether half of its places are for bursts (1)
+-- then         number and age (microseconds) of admissions that the replica made
+--              elsewhere
 --
 -- Answers the memory's name, now, the slot's distance from now (-1 without
--- one), and each window's log as distances from now.
+-- one), each window's log as distances from now, and of the first window's last
+-- span the admissions of this replica, those of all, and the number of replicas.
 
 local SLACK_MS = 1000
--- By how much a replica that AWS throttles stretches its spans at most.
-local SLOWEST = 10
 
 local function integer(number)
   return string.format('%.0f', number)
+end
+
+-- The admissions of a window, the oldest first: their times and replicas.
+local function read(window)
+  local entries = redis.call('ZRANGE', window.key, -window.limit, -1, 'WITHSCORES')
+  local times, replicas = {}, {}
+  for i = 1, #entries, 2 do
+    times[#times + 1] = tonumber(entries[i + 1])
+    replicas[#replicas + 1] = string.match(entries[i], '^[^:]*')
+  end
+  return times, replicas
+end
+
+-- How far the next slot lies at least after the latest. A window that keeps
+-- places for bursts is spread once half of them are taken, evenly until the next
+-- one comes free: else those who wait would use it up at once, and whoever comes
+-- later would wait for its end.
+local function gap(window, times)
+  if not window.bursts then
+    return window.gap
+  end
+  local latest = times[#times]
+  local first = 1
+  while times[first] + window.span <= latest do
+    first = first + 1
+  end
+  local free = window.limit - (#times - first + 1)
+  if free * 2 > window.limit then
+    return 0
+  end
+  return math.max(window.gap, (times[first] + window.span - latest) / (free + 1))
 end
 
 local time = redis.call('TIME')
@@ -29,63 +62,76 @@ redis.call('SET', KEYS[1], ARGV[1], 'NX')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local memory = redis.call('GET', KEYS[1])
 
-local name = ARGV[3]
-local slot = now + tonumber(ARGV[4])
+local me = ARGV[3]
+local number = ARGV[4]
+local slot = now + tonumber(ARGV[5])
 local windows = {}
 for i = 2, #KEYS do
-  local at = 5 + (i - 2) * 3
+  local at = 6 + (i - 2) * 4
   windows[#windows + 1] = {
     key = KEYS[i],
     limit = tonumber(ARGV[at]),
     span = tonumber(ARGV[at + 1]),
     gap = tonumber(ARGV[at + 2]),
+    bursts = ARGV[at + 3] == '1',
   }
 end
-local told = 5 + #windows * 3
+local told = 6 + #windows * 4
 
 for _, window in ipairs(windows) do
-  -- A slot lies at or after now: what is a span old no longer matters, not even
-  -- to a replica that goes slowly and asks with a longer span.
-  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span * SLOWEST))
+  -- A slot lies at or after now: what is a span old no longer matters.
+  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span))
   for i = told, #ARGV, 2 do
     local age = tonumber(ARGV[i + 1])
     if age < window.span then
-      redis.call('ZADD', window.key, 'NX', integer(now - age), ARGV[i])
+      redis.call('ZADD', window.key, 'NX', integer(now - age), me .. ':' .. ARGV[i])
     end
   end
+  window.times, window.replicas = read(window)
   -- A span after the limit-th latest admission no span can hold more than the
   -- limit, whatever the order in which the slots were reserved.
-  if name ~= '' then
-    local oldest = redis.call('ZRANGE', window.key, -window.limit, -window.limit, 'WITHSCORES')
-    if oldest[2] then
-      slot = math.max(slot, tonumber(oldest[2]) + window.span)
-    end
-    local latest = redis.call('ZRANGE', window.key, -1, -1, 'WITHSCORES')
-    if latest[2] then
-      slot = math.max(slot, tonumber(latest[2]) + window.gap)
-    end
+  if #window.times == window.limit then
+    slot = math.max(slot, window.times[1] + window.span)
+  end
+  if #window.times > 0 then
+    slot = math.max(slot, window.times[#window.times] + gap(window, window.times))
   end
 end
 
 local logs = {}
 for i, window in ipairs(windows) do
-  if name ~= '' then
-    redis.call('ZADD', window.key, integer(slot), name)
+  local times = window.times
+  if number ~= '' then
+    redis.call('ZADD', window.key, integer(slot), me .. ':' .. number)
+    times[#times + 1] = slot
+    window.replicas[#window.replicas + 1] = me
   end
-  local all = {}
-  local entries = redis.call('ZRANGE', window.key, -window.limit, -1, 'WITHSCORES')
-  for j = 2, #entries, 2 do
-    all[#all + 1] = tonumber(entries[j]) - now
-  end
-  if #all > 0 then
-    local left = all[#all] + window.span * SLOWEST
+  if #times > 0 then
+    local left = times[#times] - now + window.span
     redis.call('PEXPIRE', window.key, integer(math.ceil(left / 1000) + SLACK_MS))
   end
-  logs[i] = all
+  logs[i] = {}
+  for j, at in ipairs(times) do
+    logs[i][j] = integer(at - now)
+  end
+end
+
+local mine, all, replicas, seen = 0, 0, 1, { [me] = true }
+if windows[1] then
+  for _, replica in ipairs(windows[1].replicas) do
+    all = all + 1
+    if replica == me then
+      mine = mine + 1
+    end
+    if not seen[replica] then
+      seen[replica] = true
+      replicas = replicas + 1
+    end
+  end
 end
 
 local wait = -1
-if name ~= '' then
-  wait = slot - now
+if number ~= '' then
+  wait = integer(slot - now)
 end
-return { memory, now, wait, logs }
+return { memory, integer(now), wait, logs, { mine, all, replicas } }

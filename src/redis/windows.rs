@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::clock::{Clock, signed_micros};
 use super::log::{SHORT_SPAN, Window};
-use super::mode::{Answer, Asked, LOOK_EVERY, Mode, Plan, State};
+use super::mode::{Answer, Asked, LOOK_EVERY, Lately, Mode, Plan, State};
 use super::script::Script;
 use super::{Connection, Error};
 use crate::region::Region;
@@ -24,16 +24,17 @@ const MEMORY_LIFETIME: Duration = Duration::from_secs(3600);
 /// into the span of others.
 const LATEST: Duration = Duration::from_millis(5);
 
-/// How far apart slots are kept: in a short span nearly evenly, because calls that
-/// several replicas send at once arrive in any order and later than they should;
-/// a little closer than evenly, so that a slot let pass is made up for.
-fn gap(limit: NonZeroU32, span: Duration) -> Duration {
+/// How far apart slots are kept: nearly evenly, because calls that several replicas
+/// send at once arrive in any order and later than they should; a little closer
+/// than evenly, so that a slot let pass is made up for.
+fn gap(window: &Window) -> Duration {
     const CLOSER: f64 = 0.9;
-    if span <= SHORT_SPAN {
-        (span / limit.get()).mul_f64(CLOSER)
-    } else {
-        Duration::ZERO
-    }
+    (window.span / window.limit.get()).mul_f64(CLOSER)
+}
+
+/// Long spans keep half of their places for bursts, and are spread beyond.
+fn has_bursts(window: &Window) -> bool {
+    window.span > SHORT_SPAN
 }
 
 /// What the replicas of a gateway share.
@@ -57,6 +58,19 @@ pub struct Reserved {
     pub slot: Instant,
     /// Whether it is one of all replicas' or one of the share.
     pub state: State,
+}
+
+/// What is known of the slots to come.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Whether the slots are all replicas' or those of the share.
+    pub state: State,
+    /// The latest admissions that bound the next one, the oldest first: those of
+    /// all replicas if [`State::Shared`], those of the share otherwise.
+    pub history: Vec<Instant>,
+    /// The part of the slots that fall to this replica if all have more to do than
+    /// there are slots: above 0 and at most 1.
+    pub share: f64,
 }
 
 /// The windows of one region; see the [module](super).
@@ -142,40 +156,23 @@ impl Windows {
         }
     }
 
-    /// Reserves the next slot at the full rate; see
-    /// [`reserve_at`](Self::reserve_at).
-    pub async fn reserve(&self, now: Instant) -> Reserved {
-        self.reserve_at(now, 1.0).await
-    }
-
-    /// Reserves the next slot that is not before `start`, at `factor` of the full
-    /// rate (above 0, at most 1).
+    /// Reserves the next slot.
     ///
     /// No replica may ask again before it has used, or let pass, the slot it
     /// has: of slots yet to come the others expect one a replica. Answers
-    /// within a few of the connection's timeouts, but for two cases. A replica
-    /// that has never met Redis waits for it, or until its share's first slot
-    /// has come. A share of less than one admission has no slot at all until
-    /// Redis is back.
-    pub async fn reserve_at(&self, start: Instant, factor: f64) -> Reserved {
+    /// within a few of the connection's timeouts, but for a replica that has
+    /// never met Redis: it waits for it, or until its share's first slot has
+    /// come.
+    pub async fn reserve(&self) -> Reserved {
         let mut states = self.states.clone();
         loop {
             states.mark_unchanged();
-            let plan = self.shared.lock().mode.plan(Instant::now(), start, factor);
+            let plan = self.shared.lock().mode.plan(Instant::now());
             let slot = match plan {
-                Plan::Ask(start) => self.shared.ask(Some((start, factor))).await,
+                Plan::Ask(start) => self.shared.ask(Some(start)).await,
                 Plan::Take(slot) => Some(slot),
                 Plan::Wait(until) => {
-                    let passed = async {
-                        match until {
-                            Some(until) => sleep_until(until).await,
-                            None => std::future::pending().await,
-                        }
-                    };
-                    tokio::select! {
-                        () = passed => {}
-                        _ = states.changed() => {}
-                    }
+                    let _ = timeout_at(until, states.changed()).await;
                     None
                 }
             };
@@ -197,13 +194,15 @@ impl Windows {
         self.shared.ask(None).await;
     }
 
-    /// The state, and the latest admissions that bound the next one, the oldest
-    /// first: those of all replicas if [`State::Shared`], those of the share
-    /// otherwise.
+    /// What is known at this moment.
     #[must_use]
-    pub fn known(&self) -> (State, Vec<Instant>) {
+    pub fn known(&self) -> Known {
         let inner = self.shared.lock();
-        (inner.mode.state(), inner.mode.history())
+        Known {
+            state: inner.mode.state(),
+            history: inner.mode.history(),
+            share: inner.mode.share(),
+        }
     }
 
     /// Whether the quota is shared at the moment.
@@ -233,8 +232,9 @@ async fn keep_watch(shared: Arc<Shared>) {
     }
 }
 
-/// The memory's name, now, the slot's distance, and the logs, in microseconds.
-type Raw = (String, i64, i64, Vec<Vec<i64>>);
+/// The memory's name, now, the slot's distance and the logs in microseconds, and
+/// whose the latest admissions were.
+type Raw = (String, i64, i64, Vec<Vec<i64>>, (u32, u32, u32));
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -243,7 +243,7 @@ impl Shared {
     }
 
     /// Asks Redis, for a slot or only how things are.
-    async fn ask(&self, slot: Option<(Instant, f64)>) -> Option<Instant> {
+    async fn ask(&self, slot: Option<Instant>) -> Option<Instant> {
         let (asked, arguments) = self.question(slot);
         let answer: Result<Raw, Error> = self
             .connection
@@ -275,26 +275,24 @@ impl Shared {
     }
 
     /// The script's arguments; see there.
-    fn question(&self, slot: Option<(Instant, f64)>) -> (Asked, Vec<String>) {
+    fn question(&self, slot: Option<Instant>) -> (Asked, Vec<String>) {
         let inner = self.lock();
         let now = Instant::now();
-        let (start, factor) = slot.unwrap_or((now, 1.0));
-        let name = |number: u64| format!("{}:{number}", self.replica.simple());
-        let lead = start.saturating_duration_since(now).max(inner.lead);
+        let start = slot.unwrap_or(now).saturating_duration_since(now);
         let mut arguments = vec![
             Uuid::new_v4().to_string(),
             MEMORY_LIFETIME.as_millis().to_string(),
-            slot.map_or_else(String::new, |_| name(inner.mode.next_number())),
-            lead.as_micros().to_string(),
+            self.replica.simple().to_string(),
+            slot.map_or_else(String::new, |_| inner.mode.next_number().to_string()),
+            start.max(inner.lead).as_micros().to_string(),
         ];
         for window in &self.windows {
-            let span = window.span.div_f64(factor);
-            let gap = gap(window.limit, window.span).div_f64(factor);
             arguments.push(window.limit.to_string());
-            arguments.extend([span, gap].map(|time| time.as_micros().to_string()));
+            arguments.extend([window.span, gap(window)].map(|time| time.as_micros().to_string()));
+            arguments.push(u8::from(has_bursts(window)).to_string());
         }
         for (number, at) in inner.mode.untold() {
-            arguments.extend([name(number), signed_micros(now, at).to_string()]);
+            arguments.extend([number.to_string(), signed_micros(now, at).to_string()]);
         }
         (inner.mode.asking(now), arguments)
     }
@@ -338,7 +336,7 @@ impl Inner {
     }
 
     fn translate(&mut self, raw: &Raw, sent: Instant, received: Instant) -> Answer {
-        let (memory, server, wait, logs) = raw;
+        let (memory, server, wait, logs, (mine, all, replicas)) = raw;
         self.clock.observe(*server, sent, received);
         self.lead = (received - sent).max(self.lead * 7 / 8);
         let local = |distance: &i64| self.clock.local(server + distance);
@@ -349,6 +347,11 @@ impl Inner {
                 .iter()
                 .map(|log| log.iter().map(local).collect())
                 .collect(),
+            lately: Lately {
+                mine: *mine,
+                all: *all,
+                replicas: *replicas,
+            },
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One connection: greeting, HTTP/2 within bounds, and an orderly end.
+//! One connection: TLS if that is wanted, greeting, HTTP/2 within bounds, and an
+//! orderly end.
 
 use std::io;
 use std::pin::pin;
@@ -10,23 +11,42 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::ServiceExt as _;
 
 use super::HttpService;
-use super::greeting::{self, greet};
+use super::greeting::{self, Transport, greet};
 use super::worker::attached;
+use crate::caller::Caller;
 use crate::config::ServerSettings;
+use crate::inbound::Peer;
+use crate::tls;
 
 /// What a worker's connections have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Connections<S> {
     pub(super) service: S,
     pub(super) settings: ServerSettings,
+    /// Secures the connections, if there is one.
+    pub(super) tls: Option<tls::Acceptor>,
     pub(super) drain: CancellationToken,
     /// How many there are.
     pub(super) open: Arc<AtomicUsize>,
+}
+
+/// Why a connection ended before its time.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    #[error(transparent)]
+    Greeting(#[from] greeting::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Counts a connection until it is dropped.
@@ -54,15 +74,44 @@ impl<S: HttpService> Connections<S> {
         }
     }
 
-    async fn converse(self, stream: std::net::TcpStream) -> Result<(), greeting::Error> {
+    async fn converse(self, stream: std::net::TcpStream) -> Result<(), Error> {
         let stream = attached(stream)?;
-        let greeting = greet(stream, self.settings.handshake_timeout);
+        let Some(tls) = self.tls.clone() else {
+            return self.talk(stream, Transport::Plaintext, None).await;
+        };
+        let handshake = tls.accept(stream);
+        let Some(stream) = self.drain.run_until_cancelled(handshake).await else {
+            return Ok(());
+        };
+        let stream = stream?;
+        let certificates = stream.get_ref().1.peer_certificates();
+        let peer = certificates.and_then(<[_]>::first).and_then(tls::subject);
+        self.talk(stream, Transport::Tls, peer).await
+    }
+
+    /// Serves HTTP/2 to `peer`, if its certificate names one.
+    async fn talk<T>(
+        self,
+        stream: T,
+        transport: Transport,
+        peer: Option<Caller>,
+    ) -> Result<(), Error>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let greeting = greet(stream, transport, self.settings.handshake_timeout);
         let Some(stream) = self.drain.run_until_cancelled(greeting).await else {
             return Ok(());
         };
+        let peer = peer.map(Peer);
         let service = self
             .service
-            .map_request(|request: Request<Incoming>| request.map(Body::new));
+            .map_request(move |mut request: Request<Incoming>| {
+                if let Some(peer) = &peer {
+                    request.extensions_mut().insert(peer.clone());
+                }
+                request.map(Body::new)
+            });
         let connection = http2(&self.settings)
             .serve_connection(TokioIo::new(stream?), TowerToHyperService::new(service));
         let mut connection = pin!(connection);
@@ -73,7 +122,7 @@ impl<S: HttpService> Connections<S> {
                 connection.await
             }
         };
-        ended.map_err(|error| io::Error::other(error).into())
+        Ok(ended?)
     }
 }
 

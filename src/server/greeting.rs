@@ -16,13 +16,31 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The first bytes of a TLS handshake record.
 const TLS_HANDSHAKE: &[u8] = &[0x16, 0x03];
 
+/// What the connection runs over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Transport {
+    Plaintext,
+    Tls,
+}
+
 /// The answer to a client that speaks HTTP/1.
-const HTTP1_ANSWER: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
-    content-type: text/plain\r\n\
-    connection: close\r\n\
-    content-length: 77\r\n\
-    \r\n\
-    this port speaks gRPC over HTTP/2 without TLS, for example grpcurl -plaintext";
+fn http1_answer(transport: Transport) -> String {
+    let text = match transport {
+        Transport::Plaintext => {
+            "this port speaks gRPC over HTTP/2 without TLS, for example grpcurl -plaintext"
+        }
+        Transport::Tls => "this port speaks gRPC over HTTP/2 with TLS, for example grpcurl",
+    };
+    format!(
+        "HTTP/1.1 505 HTTP Version Not Supported\r\n\
+         content-type: text/plain\r\n\
+         connection: close\r\n\
+         content-length: {}\r\n\
+         \r\n\
+         {text}",
+        text.len()
+    )
+}
 
 /// Why a connection was not served.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +64,11 @@ pub(super) enum Error {
 /// # Errors
 /// When the client does not begin with it within `limit`. A client that speaks
 /// HTTP/1 has been told why.
-pub(super) async fn greet<T>(mut stream: T, limit: Duration) -> Result<Greeted<T>, Error>
+pub(super) async fn greet<T>(
+    mut stream: T,
+    transport: Transport,
+    limit: Duration,
+) -> Result<Greeted<T>, Error>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
@@ -58,7 +80,7 @@ where
         }),
         Ok(Err(Error::Http1)) => {
             // The client may have gone; then nobody misses the answer.
-            let _ = tokio::time::timeout(limit, answer_http1(&mut stream)).await;
+            let _ = tokio::time::timeout(limit, answer_http1(&mut stream, transport)).await;
             Err(Error::Http1)
         }
         Ok(Err(error)) => Err(error),
@@ -97,8 +119,12 @@ fn stranger(said: &[u8]) -> Error {
     }
 }
 
-async fn answer_http1<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) -> io::Result<()> {
-    stream.write_all(HTTP1_ANSWER).await?;
+async fn answer_http1<T: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut T,
+    transport: Transport,
+) -> io::Result<()> {
+    let answer = http1_answer(transport);
+    stream.write_all(answer.as_bytes()).await?;
     stream.shutdown().await?;
     // Closing while the rest of the request is unread would reset the
     // connection and take the answer with it.
@@ -177,7 +203,7 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(1024);
         client.write_all(said).await.unwrap();
         client.shutdown().await.unwrap();
-        let seen = match greet(server, LIMIT).await {
+        let seen = match greet(server, Transport::Plaintext, LIMIT).await {
             Err(error) => Err(error),
             Ok(mut stream) => {
                 let mut seen = Vec::new();
@@ -234,6 +260,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_not_waited_for() {
         let (_client, server) = tokio::io::duplex(1024);
-        assert!(matches!(greet(server, LIMIT).await, Err(Error::Silent(_))));
+        let greeted = greet(server, Transport::Plaintext, LIMIT).await;
+        assert!(matches!(greeted, Err(Error::Silent(_))));
     }
 }

@@ -22,6 +22,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::config::ServerSettings;
+use crate::tls;
 use acceptor::Acceptor;
 use worker::Worker;
 
@@ -59,7 +60,8 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Starts a worker for each of `services` and begins to accept. Cancelling
+    /// Starts a worker for each of `services` and begins to accept, in plaintext
+    /// without `tls`. Cancelling
     /// `drain` begins the shutdown; then [`drained`](Self::drained) must be
     /// awaited. Dropping the server cuts every connection.
     ///
@@ -68,6 +70,7 @@ impl Server {
     pub(crate) fn start<S: HttpService>(
         listener: std::net::TcpListener,
         settings: &ServerSettings,
+        tls: Option<&tls::Acceptor>,
         drain: CancellationToken,
         services: Vec<S>,
     ) -> io::Result<Self> {
@@ -81,6 +84,7 @@ impl Server {
                 Worker::start(
                     index,
                     settings.clone(),
+                    tls.cloned(),
                     drain.clone(),
                     force.clone(),
                     service,

@@ -14,6 +14,7 @@ use super::HttpService;
 use super::acceptor::Accepted;
 use super::connection::Connections;
 use crate::config::ServerSettings;
+use crate::tls;
 
 /// Connections that wait for a worker to take them. A worker takes all that are
 /// there each time it wakes, so that few ever wait.
@@ -56,6 +57,7 @@ impl Worker {
     pub(super) fn start<S: HttpService>(
         index: usize,
         settings: ServerSettings,
+        tls: Option<tls::Acceptor>,
         drain: CancellationToken,
         force: CancellationToken,
         service: S,
@@ -76,6 +78,7 @@ impl Worker {
                 let connections = Connections {
                     service,
                     settings,
+                    tls,
                     drain,
                     open: connections,
                 };

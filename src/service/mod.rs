@@ -1,17 +1,22 @@
-//! The RPC: protobuf → domain → upstream → protobuf.
+//! The RPC: protobuf → domain → policy → upstream → protobuf.
 
 mod request;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use face_liveness_client::v1::{CreateSessionRequest, CreateSessionResponse};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceExt as _};
 
+use crate::caller::{Caller, Rule};
 use crate::causes::Causes;
-use crate::inbound::{Deadline, caller, request_id};
+use crate::inbound::{Deadline, caller, rule};
 use crate::refusal::{Refusal, insert_request_id};
 use crate::region::Region;
+use crate::session::SessionRequest;
+use crate::telemetry::call;
+use crate::telemetry::logs::Limit;
 use crate::upstream::{self, Answer, Intent};
 
 /// The service trait that the build script generates over the messages of
@@ -37,11 +42,16 @@ pub(crate) struct FaceLiveness<U> {
     upstream: U,
     /// Never empty; the first is the default.
     regions: Vec<Region>,
+    failures: Arc<Limit>,
 }
 
 impl<U> FaceLiveness<U> {
     pub(crate) fn new(upstream: U, regions: Vec<Region>) -> Self {
-        Self { upstream, regions }
+        Self {
+            upstream,
+            regions,
+            failures: Arc::default(),
+        }
     }
 }
 
@@ -72,8 +82,9 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
     ) -> Result<Response<CreateSessionResponse>, Status> {
         let deadline = Deadline::of(request.extensions());
         let caller = caller(request.extensions());
-        let request_id = request_id(request.extensions());
-        let session = request::parse(request.into_inner(), &self.regions)?;
+        let rule = rule(request.extensions())?;
+        let session = resolve(request.into_inner(), &caller, &rule, &self.regions)?;
+        call::note(|facts| facts.region = Some(session.region.clone()));
         let started = Instant::now();
         let made = self
             .upstream
@@ -81,24 +92,57 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
             .oneshot(Intent {
                 session,
                 caller,
+                weight: rule.weight,
                 deadline,
             })
             .await
-            .map_err(|error| refuse(error, started, request_id.as_deref()))?;
+            .map_err(|error| self.refuse(error, started))?;
+        call::note(|facts| {
+            facts.aws_request_id = made.session.request_id.clone();
+            facts.replayed = Some(made.replayed);
+        });
         Ok(answer(made))
     }
 }
 
-/// Tells the log what the caller is not told.
-fn refuse(error: upstream::Error, started: Instant, request_id: Option<&str>) -> Refusal {
-    tracing::warn!(
-        request_id,
-        aws_request_id = error.request_id,
-        elapsed = ?started.elapsed(),
-        "no session: {}",
-        Causes(&error)
-    );
-    Refusal::Upstream(error)
+impl<U> FaceLiveness<U> {
+    /// Tells the log what the caller is not told.
+    fn refuse(&self, error: upstream::Error, started: Instant) -> Refusal {
+        call::note(|facts| facts.aws_request_id = error.request_id.clone());
+        if error.cause.concerns_operators()
+            && let Some(suppressed) = self.failures.admit()
+        {
+            tracing::warn!(
+                aws_request_id = error.request_id,
+                elapsed = ?started.elapsed(),
+                suppressed = (suppressed > 0).then_some(suppressed),
+                "no session: {}",
+                Causes(&error)
+            );
+        }
+        Refusal::Upstream(error)
+    }
+}
+
+/// What `request` comes to under the caller's `rule`, its defaults filled in.
+/// `served` are the gateway's regions, the default first.
+///
+/// # Errors
+/// When it is no valid request, or asks for what the caller may not ask for.
+pub(crate) fn resolve(
+    request: CreateSessionRequest,
+    caller: &Caller,
+    rule: &Rule,
+    served: &[Region],
+) -> Result<SessionRequest, Refusal> {
+    let default_region = rule.policy.default_region(served);
+    let session = request::parse(request, served, default_region)?;
+    let applied = rule.policy.apply(caller, session);
+    applied.map_err(|violations| Refusal::Policy {
+        caller: caller.clone(),
+        rule: rule.name.clone(),
+        violations,
+    })
 }
 
 fn answer(made: Answer) -> Response<CreateSessionResponse> {

@@ -9,7 +9,8 @@ use crate::session::{
     OutputConfig, SessionRequest, Token, Version,
 };
 
-/// Parses `request`. `served` are the regions to choose from, the default first.
+/// Parses `request`. `served` are the regions to choose from, `default_region` is
+/// taken if it names none.
 ///
 /// # Errors
 /// [`Refusal::InvalidRequest`] with all violations, or
@@ -17,10 +18,11 @@ use crate::session::{
 pub(super) fn parse(
     request: v1::CreateSessionRequest,
     served: &[Region],
+    default_region: Option<&Region>,
 ) -> Result<SessionRequest, Refusal> {
     let mut parser = Parser::default();
     let settings = request.settings.unwrap_or_default();
-    let region = parser.region(request.region.as_deref(), served);
+    let region = parser.region(request.region.as_deref(), served, default_region);
     let kms_key_id = parser.optional("kms_key_id", request.kms_key_id, KmsKeyId::parse);
     let token = parser.optional(
         "client_request_token",
@@ -103,9 +105,14 @@ impl Parser {
         self.check(field, parse(text?))
     }
 
-    fn region(&mut self, asked: Option<&str>, served: &[Region]) -> Option<Region> {
+    fn region(
+        &mut self,
+        asked: Option<&str>,
+        served: &[Region],
+        default: Option<&Region>,
+    ) -> Option<Region> {
         let Some(asked) = asked else {
-            return served.first().cloned();
+            return default.cloned();
         };
         match Region::parse(asked) {
             Err(error) => self.violate("region", &error.to_string()),
@@ -186,7 +193,12 @@ mod tests {
 
     #[test]
     fn an_empty_request_asks_for_the_default_region_and_nothing_else() {
-        let parsed = parse(v1::CreateSessionRequest::default(), &served()).unwrap();
+        let parsed = parse(
+            v1::CreateSessionRequest::default(),
+            &served(),
+            served().first(),
+        )
+        .unwrap();
         let expected = SessionRequest {
             region: Region::parse("eu-west-1").unwrap(),
             kms_key_id: None,
@@ -225,7 +237,8 @@ mod tests {
                 ],
             }),
         };
-        let Err(Refusal::InvalidRequest(violations)) = parse(request, &served()) else {
+        let Err(Refusal::InvalidRequest(violations)) = parse(request, &served(), served().first())
+        else {
             panic!("not refused as invalid");
         };
         let fields: Vec<_> = violations
@@ -256,7 +269,7 @@ mod tests {
             }),
             ..Default::default()
         };
-        let refusal = parse(request, &served()).unwrap_err();
+        let refusal = parse(request, &served(), served().first()).unwrap_err();
         assert!(refusal.to_string().len() < 1024, "{refusal}");
         let Refusal::InvalidRequest(violations) = refusal else {
             panic!("not refused as invalid");
@@ -270,7 +283,7 @@ mod tests {
             region: Some("ap-south-1".to_owned()),
             ..Default::default()
         };
-        let refusal = parse(request, &served()).unwrap_err();
+        let refusal = parse(request, &served(), served().first()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
             "region ap-south-1 is not served here; served are eu-west-1, us-east-1"

@@ -3,7 +3,8 @@
 //!
 //! Sits inside retry and quota, so that neither back-off nor queueing counts as
 //! AWS's time, and directly around the SDK, whose own time-outs bound connecting
-//! and reading but not loading credentials, nor an answer that drips.
+//! and reading but not loading credentials, nor an answer that drips. Each attempt
+//! is a client span.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,8 @@ use tokio::time::{Instant, Timeout, timeout_at};
 use tower::{Layer, Service};
 
 use super::{Cause, Error, Request};
+use crate::session::Session;
+use crate::telemetry::call::Attempt;
 
 /// Bounds attempts; see the module.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +53,11 @@ pub struct AttemptService<S> {
 
 impl<S> Service<Request> for AttemptService<S>
 where
-    S: Service<Request, Error = Error>,
+    S: Service<Request, Response = Session, Error = Error>,
 {
-    type Response = S::Response;
+    type Response = Session;
     type Error = Error;
-    type Future = Either<Ready<Result<S::Response, Error>>, Bounded<S::Future>>;
+    type Future = Either<Ready<Result<Session, Error>>, Bounded<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -72,7 +75,9 @@ where
         } else {
             (limit, Cause::Unavailable)
         };
+        let attempt = Attempt::begin(&request.session.region);
         Either::Right(Bounded {
+            attempt,
             call: timeout_at(ends, self.inner.call(request)),
             too_late: cause,
         })
@@ -86,26 +91,34 @@ pin_project! {
         #[pin]
         call: Timeout<F>,
         too_late: Cause,
+        attempt: Attempt,
     }
 }
 
-impl<F, T> Future for Bounded<F>
+impl<F> Future for Bounded<F>
 where
-    F: Future<Output = Result<T, Error>>,
+    F: Future<Output = Result<Session, Error>>,
 {
-    type Output = Result<T, Error>;
+    type Output = Result<Session, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.call.poll(cx));
-        Poll::Ready(answer.unwrap_or_else(|_elapsed| Err(Error::new(this.too_late.clone(), None))))
+        let answer = answer.unwrap_or_else(|_elapsed| Err(Error::new(this.too_late.clone(), None)));
+        match &answer {
+            Ok(session) => this.attempt.end(None, session.request_id.as_deref()),
+            Err(error) => {
+                let kind = error.cause.kind();
+                this.attempt.end(Some(kind), error.request_id.as_deref());
+            }
+        }
+        Poll::Ready(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Session;
     use crate::upstream::testing::{request, session};
     use std::sync::atomic::{AtomicU32, Ordering};
     use tower::ServiceExt as _;

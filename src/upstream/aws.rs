@@ -27,6 +27,7 @@ pub struct Aws {
     connect: Connect,
     /// Whether requests go out unsigned.
     anonymous: bool,
+    trace_header: bool,
 }
 
 impl Aws {
@@ -47,6 +48,7 @@ impl Aws {
             regions,
             connect,
             anonymous,
+            trace_header: config.telemetry.aws_trace_header,
         })
     }
 
@@ -54,11 +56,11 @@ impl Aws {
     #[must_use]
     pub fn rekognition(&self) -> Rekognition {
         let http = self.connect.http_client();
-        Rekognition::new(
-            self.regions
-                .iter()
-                .map(|(region, sdk)| (region.clone(), self.client(sdk, http.clone()))),
-        )
+        let clients = self
+            .regions
+            .iter()
+            .map(|(region, sdk)| (region.clone(), self.client(sdk, http.clone())));
+        Rekognition::new(clients, self.trace_header)
     }
 
     /// Loads the credentials, so that the first call need not wait for them.

@@ -1,7 +1,6 @@
 //! The HTTP client towards AWS: the SDK's own, or one that believes any
 //! certificate, which the SDK's cannot do.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_rekognition::config::{RuntimeComponents, SharedHttpClient};
@@ -18,14 +17,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{
-    WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
 
 use crate::config::Trust;
+use crate::tls::unverified;
 
 /// What is needed to connect: makes any number of HTTP clients, each with a
 /// connection pool of its own.
@@ -64,14 +59,7 @@ pub(super) struct Unverified(ClientConfig);
 
 impl Unverified {
     fn new() -> Result<Self, rustls::Error> {
-        let provider = aws_lc_rs::default_provider();
-        let verifier = BelieveAnything(provider.signature_verification_algorithms);
-        let tls = ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(Self(tls))
+        Ok(Self(unverified()?.with_no_client_auth()))
     }
 }
 
@@ -126,44 +114,5 @@ impl UnverifiedConnector {
 impl HttpConnector for UnverifiedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().send(request))
-    }
-}
-
-/// Believes any certificate; that the peer has its key is verified all the same.
-#[derive(Debug)]
-struct BelieveAnything(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for BelieveAnything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }

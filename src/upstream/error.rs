@@ -72,8 +72,43 @@ pub enum Cause {
 impl Cause {
     /// Whether the same call may do better a moment later: AWS is in trouble,
     /// or cannot be reached, and nothing that was asked for is at fault.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
+    }
+}
+
+impl Cause {
+    /// What kind of failure it is, in one word: for telemetry.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidParameter => "invalid_parameter",
+            Self::Quota => "quota",
+            Self::AccountQuota => "account_quota",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::AccessDenied => "access_denied",
+            Self::Credentials => "credentials",
+            Self::Malformed => "malformed",
+            Self::Rejected => "rejected",
+            Self::Deadline => "deadline",
+            Self::TokenReused { .. } => "token_reused",
+            Self::SessionExpiring { .. } => "session_expiring",
+        }
+    }
+
+    /// Whether something is wrong at AWS or with the gateway's place there, so
+    /// that its operator may want to know; the rest is the callers' business.
+    pub(crate) fn concerns_operators(&self) -> bool {
+        matches!(
+            self,
+            Self::Quota
+                | Self::Throttled
+                | Self::Unavailable
+                | Self::AccessDenied
+                | Self::Credentials
+                | Self::Malformed
+                | Self::Rejected
+        )
     }
 }
 
@@ -106,6 +141,13 @@ impl Error {
             retry_after: None,
             source: None,
         }
+    }
+
+    /// Whether AWS may have made the session all the same: the answer was lost,
+    /// or is none that the gateway understands.
+    pub(super) fn is_uncertain(&self) -> bool {
+        matches!(self.cause, Cause::Unavailable | Cause::Malformed)
+            && !self.source.as_deref().is_some_and(never_connected)
     }
 
     /// The SDK does not take the parameters.
@@ -189,7 +231,20 @@ fn by_code(code: Option<&str>, status: u16) -> Cause {
 
 /// Whether an `E` is among the causes of `error`.
 pub(super) fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<E>())
+    causes(error).any(|error| error.is::<E>())
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Whether there was no connection to send the request on.
+fn never_connected(error: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    causes(error)
+        .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
+        .any(hyper_util::client::legacy::Error::is_connect)
 }
 
 /// A pause beyond this is a mistake, not a plan.

@@ -5,13 +5,16 @@ mod aws;
 mod connector;
 mod credentials;
 mod error;
+mod first_sent;
 pub mod ledger;
+mod metered;
 mod quota;
 mod rekognition;
 pub mod retry;
 #[cfg(test)]
 mod testing;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,12 +23,15 @@ use tower::{Service, ServiceBuilder};
 
 use crate::caller::Caller;
 use crate::session::{Session, SessionRequest, Token};
+use crate::telemetry::metrics;
+use metered::MeteredLayer;
 
 pub use attempt::{AttemptLayer, AttemptService};
 pub use aws::Aws;
 pub use error::{Cause, Error};
+pub use first_sent::{FirstSent, Sending};
 pub use ledger::LedgerLayer;
-pub use quota::{Quota, QuotaLayer, Weights};
+pub use quota::{Quota, QuotaLayer};
 pub use rekognition::Rekognition;
 
 /// What a caller wants: the outermost part of the stack takes it.
@@ -35,6 +41,8 @@ pub struct Intent {
     pub session: SessionRequest,
     /// Who asks.
     pub caller: Caller,
+    /// Its turns in each round of the queue for the account's quota.
+    pub weight: NonZeroU32,
     /// When the answer stops being of use.
     pub deadline: Instant,
 }
@@ -49,8 +57,10 @@ impl Intent {
                 ..self.session
             },
             caller: self.caller,
+            weight: self.weight,
             token,
             deadline: self.deadline,
+            first_sent: FirstSent::default(),
         }
     }
 }
@@ -62,10 +72,14 @@ pub struct Request {
     pub session: SessionRequest,
     /// Who asks: the key of fair queueing.
     pub caller: Caller,
+    /// Its turns in each round of the queue.
+    pub weight: NonZeroU32,
     /// What AWS knows the intent by: the same token, the same session.
     pub token: Token,
     /// When the answer stops being of use.
     pub deadline: Instant,
+    /// Since when AWS may have made the session, though no answer came.
+    pub first_sent: FirstSent,
 }
 
 /// A session, and where it comes from.
@@ -79,10 +93,11 @@ pub struct Answer {
 
 /// The stack over `aws`, outermost first. What all workers must share is in the
 /// layers: clone them.
-pub fn stack(
+pub(crate) fn stack(
     ledger: LedgerLayer,
     retry: RetryLayer<retry::Policy>,
     quota: QuotaLayer,
+    metrics: metrics::Upstream,
     attempt_timeout: Duration,
     aws: Rekognition,
 ) -> impl Service<Intent, Response = Answer, Error = Error, Future: Send> + Clone + Send + Sync + 'static
@@ -94,6 +109,8 @@ pub fn stack(
         .layer(retry)
         // Lets each attempt wait its turn, so that all stay within the quota.
         .layer(quota)
+        // Counts and times each attempt.
+        .layer(MeteredLayer::new(metrics))
         // Bounds each attempt.
         .layer(AttemptLayer::new(attempt_timeout))
         .service(aws)

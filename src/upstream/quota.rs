@@ -4,37 +4,63 @@
 //! attempt's timeout, so that waiting for one does not count as AWS's time.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
-use crate::caller::Caller;
-use crate::quota::{Denied, Limiter, Outcome};
+use crate::quota::{Denied, Limiter, Outcome, Permit};
 use crate::region::Region;
 use crate::session::Session;
-
-/// How many permits a caller's turn has.
-pub type Weights = Arc<dyn Fn(&Caller) -> NonZeroU32 + Send + Sync>;
+use crate::telemetry::call;
+use crate::telemetry::metrics;
 
 /// Keeps attempts within the quota; see [`Quota`].
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct QuotaLayer {
     limiters: Arc<HashMap<Region, Limiter>>,
-    weights: Weights,
+    metrics: metrics::Quota,
 }
 
 impl QuotaLayer {
     /// A region without a limiter has no limits.
     #[must_use]
-    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>, weights: Weights) -> Self {
+    pub fn new(limiters: impl IntoIterator<Item = (Region, Limiter)>) -> Self {
         Self {
             limiters: Arc::new(limiters.into_iter().collect()),
-            weights,
+            metrics: metrics::Quota::default(),
+        }
+    }
+
+    /// Counts permits and times waits.
+    #[must_use]
+    pub(crate) fn with_metrics(self, metrics: metrics::Quota) -> Self {
+        Self { metrics, ..self }
+    }
+
+    async fn permit(&self, limiter: &Limiter, request: &Request) -> Result<Permit, Denied> {
+        let Request {
+            caller,
+            weight,
+            deadline,
+            ..
+        } = request;
+        let wait = self.metrics.wait(&request.session.region);
+        let asked = Instant::now();
+        let permit = limiter.permit(caller, *weight, *deadline).await;
+        call::queued(asked.elapsed(), permit.is_ok());
+        match permit {
+            Ok(permit) => {
+                wait.granted(caller);
+                Ok(permit)
+            }
+            Err(denied) => {
+                wait.denied(denied.no_room);
+                Err(denied)
+            }
         }
     }
 }
@@ -68,9 +94,7 @@ where
         let Some(limiter) = layer.limiters.get(&request.session.region) else {
             return inner.oneshot(request).await;
         };
-        let weight = (layer.weights)(&request.caller);
-        let permit = limiter.permit(&request.caller, weight, request.deadline);
-        let permit = permit.await?;
+        let permit = layer.permit(limiter, &request).await?;
         let made = inner.oneshot(request).await;
         permit.report(outcome(&made));
         made
@@ -119,19 +143,13 @@ impl From<Denied> for Error {
     }
 }
 
-impl fmt::Debug for QuotaLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuotaLayer")
-            .field("limiters", &self.limiters)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::Caller;
     use crate::quota::{Limits, Source, Windows};
     use crate::session::{SessionId, SessionRequest, Token};
+    use std::num::NonZeroU32;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
     use tokio::time::Instant;
@@ -153,8 +171,10 @@ mod tests {
                 token: None,
             },
             caller: Caller::Anonymous,
+            weight: NonZeroU32::MIN,
             token: Token::random(),
             deadline: Instant::now() + SECOND / 2,
+            first_sent: crate::upstream::FirstSent::default(),
         }
     }
 
@@ -174,11 +194,7 @@ mod tests {
         };
         let limited = region("eu-west-1");
         let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), 10);
-        let weights: Weights = Arc::new(|_| NonZeroU32::MIN);
-        (
-            QuotaLayer::new([(limited, limiter.clone())], weights),
-            limiter,
-        )
+        (QuotaLayer::new([(limited, limiter.clone())]), limiter)
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,16 +16,26 @@ use crate::region::Region;
 use crate::session::{
     Challenge, ChallengePreference, OutputConfig, Session, SessionId, SessionRequest,
 };
+use crate::telemetry::call;
+
+/// The header with which AWS's services pass traces on. Signatures leave it out.
+const TRACE_HEADER: &str = "x-amzn-trace-id";
 
 /// Makes sessions with Amazon Rekognition, one client a region.
 #[derive(Clone, Debug)]
 pub struct Rekognition {
     clients: Arc<[(Region, Client)]>,
+    /// Whether AWS is told the trace.
+    trace_header: bool,
 }
 
 impl Rekognition {
-    pub(super) fn new(clients: impl IntoIterator<Item = (Region, Client)>) -> Self {
+    pub(super) fn new(
+        clients: impl IntoIterator<Item = (Region, Client)>,
+        trace_header: bool,
+    ) -> Self {
         Self {
+            trace_header,
             clients: clients.into_iter().collect(),
         }
     }
@@ -35,7 +45,10 @@ impl Rekognition {
         let Some((_, client)) = self.clients.iter().find(|(served, _)| *served == region) else {
             return Err(Error::new(Cause::Rejected, None));
         };
-        let output = client
+        let settings = settings(&request.session).map_err(Error::unbuildable)?;
+        let header = self.trace_header.then(call::aws_trace_header).flatten();
+        let sending = request.first_sent.sending(SystemTime::now());
+        let answer = client
             .create_face_liveness_session()
             .set_kms_key_id(
                 request
@@ -44,10 +57,21 @@ impl Rekognition {
                     .as_ref()
                     .map(|key| key.as_str().to_owned()),
             )
-            .set_settings(settings(&request.session).map_err(Error::unbuildable)?)
+            .set_settings(settings)
             .client_request_token(request.token.as_str())
+            .customize()
+            .mutate_request(move |request| {
+                if let Some(header) = &header {
+                    request.headers_mut().insert(TRACE_HEADER, header.clone());
+                }
+            })
             .send()
-            .await?;
+            .await
+            .map_err(Error::from);
+        if answer.as_ref().is_err_and(|error| !error.is_uncertain()) {
+            sending.withdraw();
+        }
+        let output = answer?;
         let request_id = output.request_id().map(str::to_owned);
         let Ok(id) = SessionId::parse(output.session_id) else {
             return Err(Error::new(Cause::Malformed, request_id));
@@ -55,7 +79,7 @@ impl Rekognition {
         Ok(Session {
             id,
             region,
-            create_time: SystemTime::now(),
+            create_time: sending.first(),
             request_id,
         })
     }

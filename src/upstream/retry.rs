@@ -15,6 +15,8 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 use super::{Cause, Error, Request};
 use crate::region::Region;
 use crate::session::Session;
+use crate::telemetry::call;
+use crate::telemetry::metrics;
 
 /// Attempts of one call, the first among them. Their pauses add up to at most
 /// three quarters of a second: enough to outlast a broken connection or a
@@ -45,13 +47,17 @@ const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 /// make share one budget a region, so that a region in trouble does not use up
 /// the retries of another.
 #[must_use]
-pub fn layer(regions: impl IntoIterator<Item = Region>) -> RetryLayer<Policy> {
+pub(crate) fn layer(
+    regions: impl IntoIterator<Item = Region>,
+    metrics: metrics::Upstream,
+) -> RetryLayer<Policy> {
     let budget = || TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE);
     let budgets = regions.into_iter().map(|region| (region, budget()));
     RetryLayer::new(Policy {
         budgets: budgets.collect(),
         attempts: 0,
         last: None,
+        metrics,
     })
 }
 
@@ -63,6 +69,7 @@ pub struct Policy {
     attempts: u32,
     /// What the attempt before failed with.
     last: Option<Error>,
+    metrics: metrics::Upstream,
 }
 
 impl Policy {
@@ -119,6 +126,8 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
             }
             Err(error) => {
                 let at = self.retry_at(request, error)?;
+                call::retry(error.cause.kind(), at.duration_since(Instant::now()));
+                self.metrics.retried(&request.session.region, &error.cause);
                 tracing::debug!(cause = %error.cause, attempts = self.attempts, "trying again");
                 self.last = Some(error.clone());
                 Some(sleep_until(at))
@@ -152,6 +161,10 @@ mod tests {
     use tower::{Layer as _, ServiceExt as _};
 
     const LONG: Duration = Duration::from_secs(30);
+
+    fn layer_for<const N: usize>(regions: [Region; N]) -> RetryLayer<Policy> {
+        layer(regions, metrics::Upstream::default())
+    }
 
     fn region() -> Region {
         Region::parse("us-east-1").unwrap()
@@ -193,7 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_passing_trouble_is_outlasted_with_the_same_token_each_time() {
         for cause in [Cause::Quota, Cause::Throttled, Cause::Unavailable] {
-            let (answer, attempts) = call(&layer([region()]), 4, error(cause), LONG).await;
+            let (answer, attempts) = call(&layer_for([region()]), 4, error(cause), LONG).await;
             assert!(answer.is_ok());
             assert_eq!(attempts.len(), 5);
             assert!(attempts.iter().all(|(_, token)| *token == attempts[0].1));
@@ -202,7 +215,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_double_and_are_jittered() {
-        let (_, attempts) = call(&layer([region()]), 4, error(Cause::Throttled), LONG).await;
+        let (_, attempts) = call(&layer_for([region()]), 4, error(Cause::Throttled), LONG).await;
         let pauses = attempts.windows(2).map(|pair| pair[1].0 - pair[0].0);
         for (pause, most) in pauses.zip([50, 100, 200, 400]) {
             // Tokio's timers round up to the next millisecond.
@@ -215,7 +228,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_error_is_the_callers_when_the_attempts_are_used_up() {
-        let (answer, attempts) = call(&layer([region()]), 9, error(Cause::Throttled), LONG).await;
+        let (answer, attempts) =
+            call(&layer_for([region()]), 9, error(Cause::Throttled), LONG).await;
         let error = answer.unwrap_err();
         assert_eq!((error.cause, error.out_of_time), (Cause::Throttled, false));
         assert_eq!(attempts.len(), 5);
@@ -234,7 +248,8 @@ mod tests {
         let upstream =
             tower::service_fn(move |_: Request| std::future::ready(Err(failures.pop().unwrap())));
         let request = request(Instant::now() + LONG);
-        let answer: Result<Session, _> = layer([region()]).layer(upstream).oneshot(request).await;
+        let answer: Result<Session, _> =
+            layer_for([region()]).layer(upstream).oneshot(request).await;
         let error = answer.unwrap_err();
         assert_eq!(
             (error.cause, error.retry_after),
@@ -252,7 +267,8 @@ mod tests {
             Cause::Rejected,
             Cause::Deadline,
         ] {
-            let (answer, attempts) = call(&layer([region()]), 1, error(cause.clone()), LONG).await;
+            let (answer, attempts) =
+                call(&layer_for([region()]), 1, error(cause.clone()), LONG).await;
             assert_eq!((answer.unwrap_err().cause, attempts.len()), (cause, 1));
         }
     }
@@ -264,7 +280,7 @@ mod tests {
             retry_after: Some(asked),
             ..error(Cause::Throttled)
         };
-        let (answer, attempts) = call(&layer([region()]), 1, error, LONG).await;
+        let (answer, attempts) = call(&layer_for([region()]), 1, error, LONG).await;
         assert!(answer.is_ok());
         assert!(attempts[1].0 - attempts[0].0 >= asked);
     }
@@ -276,7 +292,7 @@ mod tests {
             ..error(Cause::Throttled)
         };
         let started = Instant::now();
-        let (answer, attempts) = call(&layer([region()]), 1, error, LONG).await;
+        let (answer, attempts) = call(&layer_for([region()]), 1, error, LONG).await;
         let error = answer.unwrap_err();
         assert_eq!(
             (error.cause, error.retry_after),
@@ -298,7 +314,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn when_everything_fails_the_budget_bounds_the_retries() {
-        let layer = layer([region()]);
+        let layer = layer_for([region()]);
         assert_eq!(attempts_of(&layer, 1000).await, 1000 + FREE);
         tokio::time::advance(BUDGET_WINDOW * 2).await;
         assert_eq!(attempts_of(&layer, 1000).await, 1000 + FREE);
@@ -306,7 +322,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_fifth_success_pays_for_a_retry() {
-        let layer = layer([region()]);
+        let layer = layer_for([region()]);
         for _ in 0..200 {
             assert!(call(&layer, 0, error(Cause::Quota), LONG).await.0.is_ok());
         }
@@ -316,7 +332,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_region_in_trouble_leaves_the_others_their_retries() {
         let (here, there) = (region(), Region::parse("eu-west-1").unwrap());
-        let layer = layer([there, here]);
+        let layer = layer_for([there, here]);
         attempts_of(&layer, 100).await;
         let mut elsewhere = request(Instant::now() + LONG);
         elsewhere.session.region = Region::parse("eu-west-1").unwrap();

@@ -1,11 +1,12 @@
 //! What the tests of the layers share.
 
+use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Request;
+use super::{FirstSent, Request};
 use crate::caller::Caller;
 use crate::region::Region;
 use crate::session::{Session, SessionId, SessionRequest, Token};
@@ -27,8 +28,10 @@ pub(super) fn request(deadline: Instant) -> Request {
     Request {
         session: session_request(),
         caller: Caller::Anonymous,
+        weight: NonZeroU32::MIN,
         token: Token::random(),
         deadline,
+        first_sent: FirstSent::default(),
     }
 }
 

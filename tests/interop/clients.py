@@ -53,6 +53,10 @@ LANGUAGES = {
 }
 
 
+# What is installed or kept from one build to the next; the suite has its own.
+KEPT = (".done", ".venv", "node_modules", "target")
+
+
 class Workshop:
     """Builds each project at most once, in a copy of the repository's examples."""
 
@@ -62,8 +66,13 @@ class Workshop:
         self._copy("proto")
 
     def _copy(self, path):
-        ignored = shutil.ignore_patterns("node_modules", "target", "gen", "dist", ".mypy_cache")
-        shutil.copytree(ROOT / path, self._directory / path, ignore=ignored, dirs_exist_ok=True)
+        """Copies a directory of the repository, and leaves nothing of an older copy."""
+        copy = self._directory / path
+        for old in copy.iterdir() if copy.exists() else ():
+            if old.name not in KEPT:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        ignored = shutil.ignore_patterns(*KEPT)
+        shutil.copytree(ROOT / path, copy, ignore=ignored, dirs_exist_ok=True)
 
     def build(self, project):
         """The project's directory. Missing tools and mistakes fail each test that needs it."""

@@ -167,17 +167,21 @@ class Gateway(Program):
 
     def __init__(self, binary, directory, *flags, env, ready=True):
         self.binary = binary
-        command = [binary, "serve", "--listen", "127.0.0.1:0", "--log-format", "json", *flags]
+        ports = [port for port in ("--listen", "--admin-listen") if port not in flags]
+        addresses = [f"{port}=127.0.0.1:0" for port in ports]
+        command = [binary, "serve", *addresses, "--log-format", "json", *flags]
         # Nobody here must take notice of a shutdown first, unless a test says so.
         env = {"FACE_LIVENESS_SERVER_DRAIN_DELAY": "0s"} | env
         super().__init__(command, directory, env)
-        self.address = self.until(self._address)
+        self.address = self.until(lambda: self._logged("address"))
+        self.admin = self._logged("admin")
         if ready:
             self.until(lambda: self.healthcheck().returncode == 0)
 
-    def _address(self):
+    def _logged(self, field):
+        """The field of the first line in the log that has it."""
         lines = (line for line in self.stderr.splitlines(keepends=True) if line.endswith("\n"))
-        return next(filter(None, (json.loads(line).get("address") for line in lines)), None)
+        return next(filter(None, (json.loads(line).get(field) for line in lines)), None)
 
     def healthcheck(self, *flags):
         return run(self.binary, "healthcheck", "--address", self.address, *flags)

@@ -87,7 +87,7 @@ def test_it_says_where_each_value_comes_from(gateway_binary, tmp_path):
     config = tmp_path / "gateway.toml"
     config.write_text('read_timeout = "2s"\n')
     env = environment(FACE_LIVENESS_DEBUG="true")
-    flags = ("--config", config, "--region", "us-east-1")
+    flags = ("--config", config, "--region", "us-east-1", "--listen", "127.0.0.1:4711")
     done = run(gateway_binary, "check-config", *flags, env=env)
     assert done.returncode == 0, done.stderr
     sources = dict(re.findall(r"^(\w+) = .*?# (.+)$", done.stdout, re.MULTILINE))
@@ -98,6 +98,7 @@ def test_it_says_where_each_value_comes_from(gateway_binary, tmp_path):
 
 
 def test_it_shows_no_secret(gateway_binary):
-    done = run(gateway_binary, "check-config", "--region", "us-east-1", env=signing())
+    flags = ("--region", "us-east-1", "--insecure-no-auth")
+    done = run(gateway_binary, "check-config", *flags, env=signing())
     assert done.returncode == 0, done.stderr
     assert SECRET_KEY not in done.stdout + done.stderr

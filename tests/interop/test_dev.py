@@ -9,10 +9,12 @@ import pytest
 from grpcurl import Grpcurl
 from programs import Program, environment, run
 
+PORTS = ("--listen", "--admin-listen", "--emulator-listen")
+
 
 @pytest.fixture
 def dev(programs, directory, gateway_binary):
-    addresses = ("--listen", "127.0.0.1:0", "--emulator-listen", "127.0.0.1:0")
+    addresses = [f"{flag}=127.0.0.1:0" for flag in PORTS]
     program = Program([gateway_binary, "dev", *addresses], directory(), environment())
     programs.append(program)
     program.until(lambda: "Ctrl-C stops it.\n" in program.stdout)
@@ -65,12 +67,12 @@ def test_the_printed_address_has_reflection(dev):
     assert "faceliveness.v1.FaceLivenessService" in Grpcurl(told(dev, "gRPC")).list()
 
 
-@pytest.mark.parametrize("flag", ["--listen", "--emulator-listen"])
+@pytest.mark.parametrize("flag", PORTS)
 def test_a_taken_port_is_told_with_its_flag(gateway_binary, flag):
-    other = {"--listen", "--emulator-listen"} - {flag}
+    others = [f"{other}=127.0.0.1:0" for other in PORTS if other != flag]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = "127.0.0.1:{1}".format(*taken.getsockname())
-        done = run(gateway_binary, "dev", flag, address, other.pop(), "127.0.0.1:0")
+        done = run(gateway_binary, "dev", flag, address, *others)
     assert done.returncode == 1
     assert address in done.stderr
     assert re.search(rf"\s{flag}\b", done.stderr)

@@ -34,10 +34,59 @@ fn check_config_tells_unknown_flags_together_with_the_other_mistakes() {
 
 #[test]
 fn check_config_prints_what_is_in_force() {
-    let (code, out, err) = run(&["check-config", "--region", "eu-west-1"]);
+    let (code, out, err) = run(&[
+        "check-config",
+        "--region",
+        "eu-west-1",
+        "--listen",
+        "127.0.0.1:1",
+    ]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("region = \"eu-west-1\""), "{out}");
     assert!(out.contains("# --region"), "{out}");
+}
+
+#[test]
+fn check_config_tells_what_a_caller_may_do_and_what_becomes_of_a_request() {
+    let config = crate::support::file(
+        "region = 'eu-west-1'\nlisten = '127.0.0.1:1'\n[default_caller]\nadmitted = false\n\
+         [[callers]]\nid = 'shop-*'\npolicy.outputs = ['audit/{caller}/']\n",
+    );
+    let path = config.path().display().to_string();
+    let ask = |caller: &str, request: Option<&str>| {
+        let mut args = vec!["check-config", "--config", &path, "--as", caller];
+        args.extend(request.iter().flat_map(|json| ["--request", json]));
+        run(&args)
+    };
+    let (code, out, err) = ask("shop-1", None);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(
+        out.contains("shop-1: the rule of callers \"shop-*\" holds"),
+        "{out}"
+    );
+    assert!(out.contains("audit/shop-1/"), "{out}");
+
+    let place = |bucket| {
+        format!(
+            r#"{{"settings": {{"outputConfig": {{"s3_bucket": "{bucket}", "s3KeyPrefix": "shop-1/"}}}}}}"#
+        )
+    };
+    let (code, out, _) = ask("shop-1", Some(&place("audit")));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("output              audit/shop-1/"), "{out}");
+    let (code, out, _) = ask("shop-1", Some(&place("other")));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("PermissionDenied / POLICY\n  settings.output_config.s3_bucket: "),
+        "{out}"
+    );
+    assert_eq!(ask("nobody", None).0, Some(1));
+    let (code, out, err) = ask("shop-1", Some(r#"{"colour": "red"}"#));
+    assert_eq!((code, out.as_str()), (Some(64), ""));
+    assert!(
+        err.contains("--request: not a") && err.contains("colour"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -69,6 +118,24 @@ fn a_taken_port_is_told_with_the_address_and_the_flag() {
         err.contains(&address) && err.contains("--emulator-listen"),
         "{err}"
     );
+}
+
+#[test]
+fn a_taken_admin_port_is_told_before_any_work_is_done_and_can_be_switched_off() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["--listen", "127.0.0.1:0", "--admin-listen", &address];
+    let (code, out, err) = run(&[&["serve", "--region", "us-east-1"][..], &free].concat());
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.contains(&address) && err.contains("--admin-listen off"),
+        "{err}"
+    );
+    assert!(!err.contains("configuration in force"), "{err}");
+    let wrong = ["--region", "us-east-1", "--admin-listen", "of"];
+    let (code, _, err) = run(&[&["check-config"][..], &wrong].concat());
+    assert_eq!(code, Some(64));
+    assert!(err.contains("--admin-listen: must be an address"), "{err}");
 }
 
 #[test]

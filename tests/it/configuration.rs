@@ -24,7 +24,12 @@ pub(crate) async fn load(
         config: path.clone().or(flags.config),
         ..flags
     };
-    config::load(&flags, &variables(pairs), Vec::new())
+    let mut variables = variables(pairs);
+    let nobody_is_asked = "FACE_LIVENESS_INSECURE_NO_AUTH".to_owned();
+    variables
+        .entry(nobody_is_asked)
+        .or_insert("true".to_owned());
+    config::load(&flags, &variables, Vec::new())
         .await
         .map_err(|mistakes| (mistakes, path))
 }
@@ -236,6 +241,72 @@ async fn the_readme_lists_every_key_with_its_default() {
         };
         assert!(readme.contains(&row), "the README's table lacks {row}");
     }
+}
+
+#[tokio::test]
+async fn a_variable_holds_a_list_and_what_is_printed_holds_the_callers_without_keys() {
+    let toml = "[[callers]]\nid = 'shop'\nrate = 2.0\n[callers.policy]\nkms_keys = ['alias/hush']\nregions = ['eu-*']\n[callers.policy.defaults]\nkms_key = 'alias/hush'";
+    let pairs = [
+        ("FACE_LIVENESS_REGION", "us-east-1"),
+        ("FACE_LIVENESS_DEFAULT_CALLER_POLICY_OUTPUTS", "a/x/, b"),
+    ];
+    let (_, effective) = load(Flags::default(), &pairs, Some(toml)).await.unwrap();
+    let printed = effective.to_string();
+    for line in [
+        "outputs = [\"a/x/\", \"b\"]",
+        "[[callers]]  # file",
+        "[callers.policy]",
+        "regions = [\"eu-*\"]",
+    ] {
+        assert!(printed.contains(line), "{line} is not in {printed}");
+    }
+    assert!(!printed.contains("hush"), "{printed}");
+    // What is hidden must be put back before it can be used.
+    let told = mistakes(Flags::default(), &[], Some(&printed)).await;
+    let key = "FILE: callers[0].policy.defaults.kms_key: ";
+    assert!(told.len() == 1 && told[0].starts_with(key), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_network_is_served_without_proof_of_identity_only_when_that_is_said() {
+    let with = |listen: &str, insecure: &str| {
+        let pairs = [
+            ("FACE_LIVENESS_REGION", "us-east-1"),
+            ("FACE_LIVENESS_LISTEN", listen),
+            ("FACE_LIVENESS_INSECURE_NO_AUTH", insecure),
+        ];
+        pairs.map(|(name, value)| (name, value.to_owned()))
+    };
+    let told = async |listen: &str, insecure: &str, toml: Option<&str>| {
+        let pairs = with(listen, insecure);
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        match load(Flags::default(), &pairs, toml).await {
+            Ok((config, _)) => Ok(config.warnings().concat()),
+            Err((mistakes, _)) => Err(mistakes.to_string()),
+        }
+    };
+    for listen in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1"] {
+        let refused = told(listen, "false", None).await.unwrap_err();
+        assert!(
+            refused.contains("FACE_LIVENESS_LISTEN: ") && refused.contains("--insecure-no-auth"),
+            "{refused}"
+        );
+        assert!(
+            told(listen, "true", None)
+                .await
+                .unwrap()
+                .contains("insecure_no_auth is on")
+        );
+    }
+    for listen in ["127.0.0.1:1", "[::1]:1"] {
+        assert_eq!(told(listen, "false", None).await.unwrap(), "");
+    }
+    let token = format!("[[tokens]]\ncaller = 'a'\nsha256 = '{}'", "0a".repeat(32));
+    let warned = told("0.0.0.0:1", "false", Some(&token)).await.unwrap();
+    assert!(warned.contains("in plaintext"), "{warned}");
 }
 
 #[tokio::test]

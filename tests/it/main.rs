@@ -7,31 +7,46 @@
     reason = "a helper that fails fails its test"
 )]
 
+mod certificates;
+mod collector;
+mod http;
 mod program;
 mod raw;
 mod redis_server;
 mod replica;
 mod support;
 
+mod admin;
 mod aws;
 mod bad_input;
 mod callers;
 mod commands;
 mod configuration;
+mod dashboards;
 mod deadlines;
 mod health;
 mod healthcheck;
 mod idempotency;
+mod identity;
 mod limits;
 mod logging;
+mod logs;
+mod lost_answers;
+mod metrics;
 mod mistakes;
+mod mtls;
+mod policy;
 mod redis;
 mod redis_access;
 mod redis_cluster;
+mod redis_limiter;
 mod reflection;
 mod refusals;
+mod reload;
 mod replicas;
 mod sessions;
 mod shutdown;
 mod signals;
+mod tls;
+mod traces;
 mod validation;

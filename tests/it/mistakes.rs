@@ -281,3 +281,101 @@ async fn limits_that_make_no_sense_are_mistakes() {
     ]);
     assert_eq!(keys, expected, "{told:#?}");
 }
+
+#[tokio::test]
+async fn policies_that_make_no_sense_are_mistakes() {
+    let toml = "
+        region = 'eu-west-1'
+        [default_caller.policy]
+        outputs = ['audit/in', 'b/../']
+        max_audit_images = 5
+        [default_caller.policy.defaults]
+        key_prefix = '{name}/'
+        [[callers]]
+        id = 'shop'
+        [callers.policy]
+        challenges = ['smile']
+        kms_keys = ['alias/shop']
+        [callers.policy.defaults]
+        kms_key = 'alias/hush'
+        [[callers]]
+        id = 'shop'
+        policy.regions = ['Mars']
+        policy.bogus = 1
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    let expected = [
+        "callers[0].policy.challenges",
+        "callers[0].policy.defaults.kms_key",
+        "callers[1].id",
+        "callers[1].policy.bogus",
+        "callers[1].policy.regions",
+        "default_caller.policy.defaults.key_prefix",
+        "default_caller.policy.max_audit_images",
+        "default_caller.policy.outputs",
+        "default_caller.policy.outputs",
+    ];
+    assert_eq!(keys, expected, "{told:#?}");
+    assert!(!told.concat().contains("hush"), "{told:#?}");
+}
+
+#[tokio::test]
+async fn proofs_that_make_no_sense_are_mistakes() {
+    let toml = "
+        region = 'eu-west-1'
+        [tls]
+        client_ca = '/no/such/file'
+        [auth.jwt]
+        issuer = 'https://issuer.test'
+        algorithms = ['HS256', 'none', 'ES256']
+        jwks = 'http://issuer.test/keys'
+        claim = ''
+        [[tokens]]
+        caller = 'two words'
+        sha256 = 'hush'
+    ";
+    let told = mistakes(Flags::default(), &[], Some(toml)).await;
+    let keys: Vec<_> = told
+        .iter()
+        .filter_map(|mistake| mistake.strip_prefix("FILE: ")?.split(": ").next())
+        .collect();
+    // What is missing is in no file.
+    assert!(
+        told.iter().any(|mistake| mistake.starts_with("tls.key: ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.starts_with("tls.certificate: ")),
+        "{told:#?}"
+    );
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.starts_with("auth.jwt.audience: ")),
+        "{told:#?}"
+    );
+    let expected = [
+        "auth.jwt.algorithms",
+        "auth.jwt.algorithms",
+        "auth.jwt.claim",
+        "auth.jwt.jwks",
+        "tokens[0].caller",
+        "tokens[0].sha256",
+    ];
+    assert_eq!(keys, expected, "{told:#?}");
+    assert!(!told.concat().contains("hush"), "{told:#?}");
+
+    let file = toml
+        .replace("http://issuer.test/keys", "/no/such/keys")
+        .replace("'hush'", "'0a'");
+    let told = mistakes(Flags::default(), &[], Some(&file)).await;
+    assert!(
+        told.iter()
+            .any(|mistake| mistake.contains("cannot read /no/such/keys")),
+        "{told:#?}"
+    );
+}

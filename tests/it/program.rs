@@ -1,7 +1,8 @@
 //! The program as a user starts it.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
 pub(crate) fn gateway(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"));
@@ -9,6 +10,10 @@ pub(crate) fn gateway(args: &[&str]) -> Command {
         .args(args)
         .env_clear()
         .env("AWS_EC2_METADATA_DISABLED", "true");
+    let serves = matches!(args.first(), Some(&("serve" | "dev")));
+    if serves && !args.contains(&"--admin-listen") {
+        command.args(["--admin-listen", "127.0.0.1:0"]);
+    }
     command
 }
 
@@ -60,5 +65,58 @@ pub(crate) fn lines_until(out: &mut BufReader<ChildStdout>, mark: &str) -> Vec<S
         if lines.iter().any(|line| line.contains(mark)) {
             return lines;
         }
+    }
+}
+
+/// A running `serve` under the eyes of a test: its log, and signals to it.
+pub(crate) struct Program {
+    started: Started,
+    stderr: BufReader<ChildStderr>,
+    log: String,
+}
+
+impl Program {
+    /// `serve` with these arguments on a port of its own, as soon as it is ready.
+    pub(crate) fn serve(args: &[&str]) -> Self {
+        let mut command = gateway(&["serve", "--listen", "127.0.0.1:0", "--no-sign-request"]);
+        let child = command.args(args).stderr(Stdio::piped()).spawn();
+        let mut started = Started(child.unwrap());
+        let stderr = BufReader::new(started.0.stderr.take().unwrap());
+        let mut program = Self {
+            started,
+            stderr,
+            log: String::new(),
+        };
+        program.until("ready: serving");
+        program
+    }
+
+    /// Reads on until the log tells `mark` once more, and gives what came.
+    pub(crate) fn until(&mut self, mark: &str) -> String {
+        let begin = self.log.len();
+        while !self.log[begin..].contains(mark) {
+            let read = self.stderr.read_line(&mut self.log).unwrap();
+            assert_ne!(read, 0, "ended before {mark:?}: {}", self.log);
+        }
+        self.log[begin..].to_owned()
+    }
+
+    /// Everything that was read of the log.
+    pub(crate) fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// Where it serves, by its log.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let after = self.log.split("address=\"").nth(1).unwrap();
+        after.split('"').next().unwrap().parse().unwrap()
+    }
+
+    /// Sends a signal, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let killed = Command::new("kill")
+            .args(["-s", name, &self.started.0.id().to_string()])
+            .status();
+        assert!(killed.unwrap().success());
     }
 }

@@ -11,10 +11,12 @@ use face_liveness_gateway::redis::{
     Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Window, Windows,
 };
 use face_liveness_gateway::region::Region;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::redis_server::poll;
 use crate::redis_server::{PATIENCE, Server};
 
 const LIMIT: u32 = 24;
@@ -23,7 +25,7 @@ pub(crate) const SPAN: Duration = Duration::from_secs(1);
 /// What a slot may be used late by: tests and Redis share two cores.
 const GUARD: Duration = Duration::from_millis(15);
 
-async fn connection(url: &str) -> Connection {
+pub(crate) async fn connection(url: &str) -> Connection {
     Connection::open(url.parse().unwrap(), None, DEFAULT_TIMEOUT)
         .await
         .unwrap()
@@ -64,10 +66,7 @@ impl Load {
             let stop = stop.clone();
             replicas.spawn(async move {
                 let mut taken = Vec::new();
-                while let Some(reserved) = stop
-                    .run_until_cancelled(windows.reserve(Instant::now()))
-                    .await
-                {
+                while let Some(reserved) = stop.run_until_cancelled(windows.reserve()).await {
                     sleep_until(reserved.slot).await;
                     // What comes too late is not used; see `GUARD`.
                     if Instant::now() <= reserved.slot + GUARD {
@@ -217,9 +216,7 @@ async fn the_password_is_used_and_never_shown() {
     let server = Server::start(&["--requirepass", SECRET]).await;
     let url = format!("redis://:{SECRET}@127.0.0.1:{}", server.port);
     let windows = windows(&url, "test").await;
-    let reserved = timeout(PATIENCE, windows.reserve(Instant::now()))
-        .await
-        .unwrap();
+    let reserved = timeout(PATIENCE, windows.reserve()).await.unwrap();
     assert_eq!(reserved.state, State::Shared);
     let parsed: Url = url.parse().unwrap();
     let wrong = format!("redis://:{SECRET}-not@127.0.0.1:{}", server.port);
@@ -243,12 +240,37 @@ async fn records_are_kept_for_their_time_under_a_digest() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
+async fn a_record_can_take_the_place_of_another() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    records.replace(&[7; 32], b"another", SPAN * 60).await;
+    let found = records.get(&[7; 32]).await;
+    assert_eq!(found.as_deref(), Some(&b"another"[..]));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn who_asks_a_redis_that_has_just_hung_does_not_wait_until_it_may_be_back() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    records.put(&[7; 32], b"one", SPAN * 60).await;
+    server.signal("-STOP");
+    poll(async || {
+        assert_eq!(records.get(&[7; 32]).await, None);
+        records.get(&[7; 32]).now_or_never() == Some(None)
+    })
+    .await;
+    server.signal("-CONT");
+    poll(async || records.get(&[7; 32]).await.as_deref() == Some(b"one")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
 async fn every_key_has_the_prefix_and_expires() {
     let server = Server::start(&[]).await;
     let windows = windows(&server.url(), "test").await;
-    timeout(PATIENCE, windows.reserve(Instant::now()))
-        .await
-        .unwrap();
+    timeout(PATIENCE, windows.reserve()).await.unwrap();
     let records = Records::new(connection(&server.url()).await, "test");
     records.put(&[7; 32], b"one", SPAN * 60).await;
     let mut client = server.client().await;

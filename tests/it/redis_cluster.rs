@@ -8,7 +8,7 @@ use face_liveness_gateway::config::CaBundle;
 use face_liveness_gateway::redis::{Connection, Records, Settings, State, Window, Windows};
 use face_liveness_gateway::region::{Region, WITH_FACE_LIVENESS};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::redis::{Load, SPAN, assert_within_quota};
 use crate::redis_access::grants;
@@ -168,7 +168,7 @@ async fn reaches(windows: &Windows, state: State) {
 /// Each of `both` takes a slot in `state`.
 async fn both_take(both: [&Windows; 2], state: State) {
     for windows in both {
-        let reserved = timeout(PATIENCE, windows.reserve(Instant::now())).await;
+        let reserved = timeout(PATIENCE, windows.reserve()).await;
         assert_eq!(reserved.unwrap().state, state);
     }
 }
@@ -178,10 +178,10 @@ async fn assert_one_quota(both: [&Windows; 2]) {
     for windows in both {
         reaches(windows, State::Shared).await;
     }
-    let before = both[0].known().1.len();
+    let before = both[0].known().history.len();
     both_take(both, State::Shared).await;
     for windows in both {
-        poll(async || windows.known().1.len() == before + 2).await;
+        poll(async || windows.known().history.len() == before + 2).await;
     }
 }
 

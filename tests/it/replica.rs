@@ -35,6 +35,7 @@ impl Replica {
         let mut process = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"))
             .args(["serve", "--region", "us-east-1"])
             .args(["--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args(["--admin-listen", "127.0.0.1:0"])
             .args(["--endpoint-url", &emulator.endpoint_url()])
             .args(["--quota-store", store])
             .env_clear()

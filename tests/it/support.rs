@@ -49,6 +49,7 @@ pub(crate) async fn load(toml: &str, endpoint_url: Option<String>) -> Config {
     let flags = Flags {
         config: Some(toml.path().to_owned()),
         listen: Some("127.0.0.1:0".to_owned()),
+        admin_listen: Some("127.0.0.1:0".to_owned()),
         endpoint_url,
         ..Flags::default()
     };
@@ -70,6 +71,8 @@ pub(crate) const ONE_REGION: &str = "region = 'us-east-1'\n[server]\ndrain_delay
 /// A running gateway.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// The admin port.
+    pub(crate) admin: SocketAddr,
     shutdown: CancellationToken,
     /// Runs as long as the gateway does.
     _emulator: Option<Emulator>,
@@ -80,12 +83,18 @@ pub(crate) struct Running {
 impl Running {
     /// Runs a gateway on a port of its own.
     pub(crate) fn start(config: Config) -> Self {
-        let gateway = Gateway::bind(config).unwrap();
+        Self::run(Gateway::bind(config).unwrap())
+    }
+
+    /// Runs a gateway that has its ports.
+    pub(crate) fn run(gateway: Gateway) -> Self {
         let address = gateway.local_addr().unwrap();
+        let admin = gateway.admin_addr().unwrap().unwrap();
         let shutdown = CancellationToken::new();
         let ended = tokio::spawn(gateway.run(shutdown.clone().cancelled_owned()));
         Self {
             address,
+            admin,
             _stop_when_dropped: shutdown.clone().drop_guard(),
             shutdown,
             ended,

@@ -17,11 +17,12 @@ async fn error_of(answer: impl Into<Answer>) -> Error {
 }
 
 /// The gateway's table, in its own words.
-const TABLE: [(&str, Code, bool); 21] = [
+const TABLE: [(&str, Code, bool); 22] = [
     ("INVALID_REQUEST", Code::InvalidArgument, false),
     ("REGION_NOT_SERVED", Code::InvalidArgument, false),
     ("UNIMPLEMENTED", Code::Unimplemented, false),
     ("UNAUTHENTICATED", Code::Unauthenticated, false),
+    ("KEYS_UNAVAILABLE", Code::Unavailable, true),
     ("POLICY", Code::PermissionDenied, false),
     ("TOKEN_REUSED", Code::AlreadyExists, false),
     ("SESSION_EXPIRING", Code::FailedPrecondition, false),

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::quota::limits::{Flow, GUARD, Limits};
-use crate::quota::{Outlook, Pace, Reserving};
+use crate::quota::{Outlook, Reserving};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -157,7 +157,11 @@ async fn of_a_burst_those_that_cannot_make_it_are_denied_at_once_with_the_real_w
     assert_eq!(granted.len(), 48);
     let told = (SECOND + GUARD) / 25 * 48;
     for (permit, at) in denied {
-        assert_eq!((permit, at), (Err(Denied { wait: told }), Duration::ZERO));
+        let denied = Denied {
+            wait: told,
+            no_room: false,
+        };
+        assert_eq!((permit, at), (Err(denied), Duration::ZERO));
     }
     tokio::time::sleep_until(began + told - Duration::from_millis(2)).await;
     let early = limiter
@@ -187,7 +191,8 @@ async fn the_usual_time_of_a_call_must_fit_before_the_deadline() {
     assert_eq!(
         in_two().await.unwrap_err(),
         Denied {
-            wait: SECOND + GUARD
+            wait: SECOND + GUARD,
+            no_room: false,
         }
     );
     tokio::time::sleep(SECOND / 10).await;
@@ -272,7 +277,8 @@ async fn whom_others_turns_push_past_the_deadline_is_denied_in_time() {
     assert!(futures_util::poll!(&mut other).is_pending());
     let (first, second, other) = tokio::join!(first, second, other);
     assert!(first.is_ok() && other.is_ok());
-    let Denied { wait } = second.unwrap_err();
+    let Denied { wait, no_room } = second.unwrap_err();
+    assert!(!no_room);
     assert!(wait > Duration::ZERO && wait <= SECOND, "{wait:?}");
 }
 
@@ -324,12 +330,12 @@ struct Turnstile {
 }
 
 impl Store for Turnstile {
-    fn reserve(&self, pace: Pace) -> Reserving<'_> {
+    fn reserve(&self) -> Reserving<'_> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(5)).await;
             let mut next = self.next.lock().unwrap();
-            let slot = next.max(pace.start()).max(Instant::now());
+            let slot = next.max(Instant::now());
             *next = slot + SECOND / 10;
             slot
         })
@@ -337,6 +343,7 @@ impl Store for Turnstile {
 
     fn outlook(&self) -> Outlook {
         Outlook {
+            bounds: limits(10, 0).into(),
             windows: self.windows.clone(),
             share: 0.5,
         }

@@ -1,6 +1,6 @@
-//! What the ledger knows at this moment: the records of live sessions, and the
-//! calls in flight. One short lock over both, so that a call that ends is at
-//! every moment in at least one of them.
+//! What the ledger knows at this moment: the records of sessions that may be
+//! alive, and the calls in flight. One short lock over both, so that a call that
+//! ends is at every moment in at least one of them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Fingerprint;
 use super::memory::Memory;
 use super::store::{Key, Record};
-use crate::session::Session;
+use crate::session::{SESSION_LIFETIME, Session};
 use crate::upstream::Error;
 
 /// The call that a flight is.
@@ -38,12 +38,29 @@ struct Listing {
     call: WeakShared<Call>,
 }
 
+/// What the book is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Inquiry {
+    pub(super) key: Key,
+    pub(super) fingerprint: Fingerprint,
+    /// The deadline of the caller who asks.
+    pub(super) deadline: Instant,
+}
+
 /// What the book holds of a key.
 pub(super) enum Entry {
-    /// The session was made.
-    Record(Record),
+    /// What is remembered answers: with the session, or with why not.
+    Record(Result<Session, Error>),
     /// The session is being made.
     Flight(Flight),
+}
+
+/// What a record means for a call.
+pub(super) enum Known {
+    /// It answers.
+    Answer(Result<Session, Error>),
+    /// AWS must be asked again, as it was since then.
+    Resume(SystemTime),
 }
 
 /// A call that all who wait for it share; whichever of them is alive drives it,
@@ -66,50 +83,66 @@ impl Book {
         }))
     }
 
-    /// Whether anything is known of this key.
-    pub(super) fn knows(&self, key: &Key, now: SystemTime) -> bool {
+    /// Whether other replicas can know no more of this key.
+    pub(super) fn is_settled(&self, key: &Key, now: SystemTime) -> bool {
         let pages = self.lock();
-        pages.records.get(key, now).is_some() || pages.flights.contains_key(key)
+        let record = pages.records.get(key, now);
+        record.is_some_and(|record| record.outcome.is_made()) || pages.flights.contains_key(key)
     }
 
-    /// Adds what another replica remembers; what this one knows is newer.
-    pub(super) fn learn(&self, key: Key, record: Record, now: SystemTime) {
+    /// Adds what another replica remembers, if it is more than is known here: the
+    /// session, or an earlier time from which on there may be one.
+    pub(super) fn learn(&self, key: Key, mut record: Record, now: SystemTime) {
+        // Another replica's clock may be ahead.
+        record.forget_time = record.forget_time.min(now + SESSION_LIFETIME);
         let mut pages = self.lock();
-        if pages.records.get(&key, now).is_none() {
-            pages.records.put(key, record, now);
+        if let Some(known) = pages.records.get(&key, now) {
+            let is_earlier = record.outcome.since() < known.outcome.since();
+            if known.outcome.is_made() || !(record.outcome.is_made() || is_earlier) {
+                return;
+            }
+            record.forget_time = record.forget_time.max(known.forget_time);
         }
+        pages.records.put(key, record, now);
     }
 
-    /// Adds a session that was made.
+    /// Adds what became of a call.
     pub(super) fn record(&self, key: Key, record: Record, now: SystemTime) {
         self.lock().records.put(key, record, now);
     }
 
-    /// What is known of the key; if that is nothing, a new flight. `call` makes
-    /// its call, which must keep what it is given until it ends.
+    /// What is known of the key, as `consult` reads a record; if that answers
+    /// nothing, a new flight. `call` makes its call, which must keep what it is
+    /// given until it ends, and goes on from where an earlier one was lost.
     pub(super) fn open(
         self: &Arc<Self>,
-        key: Key,
-        fingerprint: Fingerprint,
-        deadline: Instant,
+        inquiry: Inquiry,
         now: SystemTime,
-        call: impl FnOnce(Listed) -> Call,
+        consult: impl FnOnce(&Record) -> Known,
+        call: impl FnOnce(Listed, Option<SystemTime>) -> Call,
     ) -> Entry {
+        let Inquiry {
+            key,
+            fingerprint,
+            deadline,
+        } = inquiry;
         let mut pages = self.lock();
-        if let Some(record) = pages.records.get(&key, now) {
-            return Entry::Record(record.clone());
-        }
         if let Some(flight) = pages.flights.get(&key).and_then(Listing::join) {
             return Entry::Flight(flight);
         }
+        let since = match pages.records.get(&key, now).map(consult) {
+            Some(Known::Answer(answer)) => return Entry::Record(answer),
+            Some(Known::Resume(since)) => Some(since),
+            None => None,
+        };
         pages.flown += 1;
         let number = pages.flown;
-        let call = call(Listed {
+        let listed = Listed {
             book: Arc::clone(self),
             key,
             number,
-        })
-        .shared();
+        };
+        let call = call(listed, since).shared();
         // Only a call that has ended cannot be held loosely.
         if let Some(call) = call.downgrade() {
             let listing = Listing {

@@ -6,7 +6,7 @@ use hashlink::LinkedHashMap;
 
 use super::store::{Key, Record};
 
-/// Records of live sessions, so many at most: beyond that the oldest are
+/// Records of sessions that may be alive, so many at most: beyond that the oldest are
 /// forgotten early.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -23,7 +23,7 @@ impl Memory {
         }
     }
 
-    /// The record of this key, if its session lives.
+    /// The record of this key, if a session of it may be alive.
     pub(super) fn get(&self, key: &Key, now: SystemTime) -> Option<&Record> {
         self.records.get(key).filter(|record| is_live(record, now))
     }
@@ -43,14 +43,14 @@ impl Memory {
 }
 
 fn is_live(record: &Record, now: SystemTime) -> bool {
-    now < record.session.expire_time()
+    now < record.forget_time
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::session::{SESSION_LIFETIME, Token};
-    use crate::upstream::ledger::Fingerprint;
+    use crate::upstream::ledger::{Fingerprint, Outcome};
     use crate::upstream::testing::{session, session_request};
     use std::time::Duration;
 
@@ -58,17 +58,16 @@ mod tests {
         Key::of(&Token::parse(n.to_string()).unwrap())
     }
 
-    fn record(create_time: SystemTime) -> Record {
-        let mut session = session();
-        session.create_time = create_time;
+    fn record(now: SystemTime) -> Record {
         Record {
             fingerprint: Fingerprint::of(&session_request(), &Token::random()),
-            session,
+            outcome: Outcome::Made(session()),
+            forget_time: now + SESSION_LIFETIME,
         }
     }
 
     #[test]
-    fn a_record_lives_as_long_as_its_session() {
+    fn a_record_lives_as_long_as_its_session_may() {
         let made = SystemTime::UNIX_EPOCH;
         let mut memory = Memory::new(10);
         memory.put(key(1), record(made), made);

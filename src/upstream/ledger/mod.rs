@@ -3,12 +3,18 @@
 //! repeats at the same time share one call, and other parameters under the same
 //! token are refused.
 //!
+//! A call whose answer was lost may have made its session. For as long as that may
+//! live, the ledger remembers what was asked for and since when: other parameters
+//! are refused, because AWS would answer them with the first session, and a repeat
+//! is told that session's earliest age.
+//!
 //! Sits outermost in the upstream stack, so that a repeat costs neither quota nor
 //! retries, and gives everything inside the token by which AWS knows the intent.
 //! If what is remembered is lost, AWS's own idempotency still holds.
 
 mod book;
 mod fingerprint;
+mod flight;
 mod memory;
 mod store;
 #[cfg(test)]
@@ -25,10 +31,12 @@ use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Answer, Cause, Error, Intent, Request};
 use crate::session::{SESSION_LIFETIME, Session, Token};
-use book::{Book, Call, Entry, Flight, Listed};
+use crate::telemetry::call;
+use crate::telemetry::metrics::{self, Lookup};
+use book::{Book, Entry, Flight, Inquiry, Known};
 
 pub use fingerprint::Fingerprint;
-pub use store::{Key, Record, Store};
+pub use store::{Key, Outcome, Over, Record, Store};
 
 /// Sessions that are remembered: three minutes of more than 500 a second, twenty
 /// times AWS's largest default quota, in some tens of megabytes.
@@ -81,8 +89,16 @@ impl LedgerLayer {
                 min_remaining: settings.min_remaining,
                 store,
                 now,
+                metrics: metrics::Ledger::default(),
             },
         }
+    }
+
+    /// Counts lookups.
+    #[must_use]
+    pub(crate) fn with_metrics(mut self, metrics: metrics::Ledger) -> Self {
+        self.ledger.metrics = metrics;
+        self
     }
 }
 
@@ -153,6 +169,7 @@ struct Ledger {
     min_remaining: Duration,
     store: Option<Arc<dyn Store>>,
     now: fn() -> SystemTime,
+    metrics: metrics::Ledger,
 }
 
 impl Ledger {
@@ -163,19 +180,37 @@ impl Ledger {
             + Send
             + 'static,
     {
-        let key = Key::of(&request.token);
-        let fingerprint = Fingerprint::of(&request.session, &request.token);
-        self.ask_store(key).await;
+        let inquiry = Inquiry {
+            key: Key::of(&request.token),
+            fingerprint: Fingerprint::of(&request.session, &request.token),
+            deadline: request.deadline,
+        };
+        self.ask_store(inquiry.key).await;
         loop {
-            let call = |listed| self.call(inner.clone(), request.clone(), key, fingerprint, listed);
-            let entry = self
-                .book
-                .open(key, fingerprint, request.deadline, (self.now)(), call);
+            let now = (self.now)();
+            let consult = |record: &Record| self.consult(record, inquiry.fingerprint, now);
+            let call = |listed, since| {
+                flight::call(
+                    &self,
+                    inner.clone(),
+                    request.clone(),
+                    inquiry,
+                    listed,
+                    since,
+                )
+            };
+            let entry = self.book.open(inquiry, now, consult, call);
+            self.tell(&entry);
             let flight = match entry {
-                Entry::Record(record) => return self.replay(record, fingerprint),
+                Entry::Record(answer) => {
+                    return answer.map(|session| Answer {
+                        session,
+                        replayed: true,
+                    });
+                }
                 Entry::Flight(flight) => flight,
             };
-            same_parameters(flight.fingerprint, fingerprint)?;
+            same_parameters(flight.fingerprint, inquiry.fingerprint)?;
             let Flight {
                 call,
                 leads,
@@ -196,10 +231,10 @@ impl Ledger {
         }
     }
 
-    /// Learns what other replicas know, if this one knows nothing.
+    /// Learns what other replicas know, unless this one knows all.
     async fn ask_store(&self, key: Key) {
         let Some(store) = &self.store else { return };
-        if self.book.knows(&key, (self.now)()) {
+        if self.book.is_settled(&key, (self.now)()) {
             return;
         }
         if let Some(record) = store.get(&key).await {
@@ -207,51 +242,48 @@ impl Ledger {
         }
     }
 
-    /// The call of a flight: remembers the session before the flight leaves the
-    /// book. What failed is not remembered: a repeat may do better.
-    fn call<S>(
-        &self,
-        inner: S,
-        request: Request,
-        key: Key,
-        fingerprint: Fingerprint,
-        listed: Listed,
-    ) -> Call
-    where
-        S: Service<Request, Response = Session, Error = Error, Future: Send> + Send + 'static,
-    {
-        let ledger = self.clone();
-        Box::pin(async move {
-            let _listed = listed;
-            let session = inner.oneshot(request).await?;
-            let record = Record {
-                fingerprint,
-                session,
-            };
-            ledger.remember(key, &record).await;
-            Ok(record.session)
-        })
+    /// Tells what the book knew.
+    fn tell(&self, entry: &Entry) {
+        let (lookup, hit) = match entry {
+            Entry::Record(_) => (Lookup::Hit, Some("session")),
+            Entry::Flight(flight) if flight.leads => (Lookup::Miss, None),
+            Entry::Flight(_) => (Lookup::Joined, Some("call")),
+        };
+        self.metrics.looked_up(lookup);
+        if let Some(hit) = hit {
+            call::ledger_hit(hit);
+        }
     }
 
-    async fn remember(&self, key: Key, record: &Record) {
+    /// Remembers what became of a call: while its session may be alive, which is
+    /// three minutes from now at most.
+    fn remember(&self, inquiry: Inquiry, outcome: Outcome, over: Over) {
         let now = (self.now)();
-        self.book.record(key, record.clone(), now);
+        let record = Record {
+            fingerprint: inquiry.fingerprint,
+            outcome,
+            forget_time: now + SESSION_LIFETIME,
+        };
         if let Some(store) = &self.store {
-            store.put(&key, record, left(&record.session, now)).await;
+            store.put(inquiry.key, record.clone(), SESSION_LIFETIME, over);
         }
+        self.book.record(inquiry.key, record, now);
     }
 
-    /// The session of a record, if it is what was asked for and still of use.
-    fn replay(&self, record: Record, fingerprint: Fingerprint) -> Result<Answer, Error> {
-        same_parameters(record.fingerprint, fingerprint)?;
-        let left = left(&record.session, (self.now)());
-        if left < self.min_remaining {
-            return Err(Error::new(Cause::SessionExpiring { left }, None));
+    /// What a record means for a call: no session that it stands for is of use to
+    /// other parameters, nor with too little of its life left.
+    fn consult(&self, record: &Record, asked: Fingerprint, now: SystemTime) -> Known {
+        if let Err(refusal) = same_parameters(record.fingerprint, asked) {
+            return Known::Answer(Err(refusal));
         }
-        Ok(Answer {
-            session: record.session,
-            replayed: true,
-        })
+        let left = left(record.outcome.since(), now);
+        if left < self.min_remaining {
+            return Known::Answer(Err(Error::new(Cause::SessionExpiring { left }, None)));
+        }
+        match &record.outcome {
+            Outcome::Made(session) => Known::Answer(Ok(session.clone())),
+            Outcome::Unknown { first_sent } => Known::Resume(*first_sent),
+        }
     }
 }
 
@@ -263,9 +295,9 @@ fn same_parameters(known: Fingerprint, asked: Fingerprint) -> Result<(), Error> 
     Err(Error::new(Cause::TokenReused { fields }, None))
 }
 
-/// How much of its life a session has left. A clock that was set back makes none
-/// longer.
-fn left(session: &Session, now: SystemTime) -> Duration {
-    let left = session.expire_time().duration_since(now);
+/// How much of its life a session of that time has left. A clock that was set
+/// back makes none longer.
+fn left(since: SystemTime, now: SystemTime) -> Duration {
+    let left = (since + SESSION_LIFETIME).duration_since(now);
     left.unwrap_or_default().min(SESSION_LIFETIME)
 }

@@ -1,7 +1,7 @@
-//! Where replicas share what they remember.
+//! What is remembered of an intent, and where replicas share it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
@@ -11,15 +11,25 @@ use crate::session::{Session, Token};
 
 /// Remembers records for all replicas, behind what each remembers by itself.
 ///
-/// A store has no way to fail a call: one that is gone or slow answers `None`
-/// (or nothing), within a short time of its own, because calls wait for it.
-/// What it does not know AWS's own idempotency still holds.
+/// A store has no way to fail a call. What it does not know AWS's own idempotency
+/// still holds.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// The record of this key.
+    /// The record of this key. Calls wait for it: a store that is gone or slow
+    /// answers `None`, within a short time of its own.
     fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Record>>;
 
-    /// Keeps a record for `ttl`.
-    fn put<'a>(&'a self, key: &'a Key, record: &'a Record, ttl: Duration) -> BoxFuture<'a, ()>;
+    /// Keeps a record for `ttl`. Nobody waits for it: it is written behind the
+    /// caller's back, or dropped when too many are waiting to be written.
+    fn put(&self, key: Key, record: Record, ttl: Duration, over: Over);
+}
+
+/// What a record may take the place of, in a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Over {
+    /// Nothing: what another replica wrote first is what counts.
+    Nothing,
+    /// Whatever is there: the record was known, and this is what became of it.
+    Anything,
 }
 
 /// What the ledger knows an intent by: the SHA-256 of the upstream token, so
@@ -46,6 +56,36 @@ impl Key {
 pub struct Record {
     /// What was asked for.
     pub fingerprint: Fingerprint,
-    /// What was made.
-    pub session: Session,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When no session that was made for it can be alive any more.
+    pub forget_time: SystemTime,
+}
+
+/// What became of an intent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// AWS made this session.
+    Made(Session),
+    /// AWS may have made a session, and no answer came.
+    Unknown {
+        /// When AWS was first asked.
+        first_sent: SystemTime,
+    },
+}
+
+impl Outcome {
+    /// The session was made, if it was, at this time or later.
+    #[must_use]
+    pub fn since(&self) -> SystemTime {
+        match self {
+            Self::Made(session) => session.create_time,
+            Self::Unknown { first_sent } => *first_sent,
+        }
+    }
+
+    /// Whether the session is known.
+    pub(super) fn is_made(&self) -> bool {
+        matches!(self, Self::Made(_))
+    }
 }

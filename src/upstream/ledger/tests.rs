@@ -1,6 +1,10 @@
 //! The ledger's promises, over a scripted upstream and with time paused.
 
+mod replicas;
+mod uncertain;
+
 use std::future::pending;
+use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,15 +35,24 @@ fn clock() -> SystemTime {
 /// How a scripted upstream answers its n-th call, from 0.
 type Script = fn(usize, Request) -> BoxFuture<'static, Result<Session, Error>>;
 
-/// Makes a session, as of now, unless the deadline comes first.
+/// Makes a session, unless the deadline comes first.
 fn made(_: usize, request: Request) -> BoxFuture<'static, Result<Session, Error>> {
     Box::pin(async move {
+        let sending = request.first_sent.sending(clock());
         let answer = timeout_at(request.deadline, sleep(CALL)).await;
         answer.map_err(|_elapsed| Error::new(Cause::Deadline, None))?;
         Ok(Session {
-            create_time: clock(),
+            create_time: sending.first(),
             ..session()
         })
+    })
+}
+
+/// AWS makes no session, and says so.
+fn refused(request: Request, cause: Cause) -> BoxFuture<'static, Result<Session, Error>> {
+    Box::pin(async move {
+        request.first_sent.sending(clock()).withdraw();
+        Err(Error::new(cause, None))
     })
 }
 
@@ -101,6 +114,7 @@ fn intent_within(token: &str, left: Duration) -> Intent {
     Intent {
         session,
         caller: Caller::Anonymous,
+        weight: NonZeroU32::MIN,
         deadline: Instant::now() + left,
     }
 }
@@ -197,11 +211,13 @@ async fn other_parameters_are_refused_and_named_while_in_flight_and_afterwards()
 async fn a_session_with_too_little_left_is_refused_and_an_expired_one_is_made_anew() {
     let scene = Scene::new(made);
     let first = scene.call(intent("t")).await.unwrap();
-    advance(Duration::from_secs(151)).await;
+    // Its life counts from when it was asked for.
+    advance(Duration::from_secs(151) - CALL).await;
     let error = scene.call(intent("t")).await.unwrap_err();
     let left = Duration::from_secs(29);
     assert_eq!(error.cause, Cause::SessionExpiring { left });
-    advance(left).await;
+    // It may have been made as late as it was answered.
+    advance(left + CALL).await;
     let next = scene.call(intent("t")).await.unwrap();
     assert_ne!(first.session.id, next.session.id);
     assert_eq!((next.replayed, scene.calls()), (false, 2));
@@ -241,9 +257,9 @@ async fn a_failed_flight_leaves_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_parameters_are_welcome_after_a_failure() {
+async fn other_parameters_are_welcome_after_a_refusal() {
     let scene = Scene::new(|n, request| match n {
-        0 => Box::pin(async { Err(Error::new(Cause::InvalidParameter, None)) }),
+        0 => refused(request, Cause::InvalidParameter),
         _ => made(n, request),
     });
     assert!(scene.call(intent("t")).await.is_err());
@@ -350,42 +366,4 @@ fn callers_on_two_workers_share_a_call_even_when_the_first_hangs_up() {
     assert!(answer.replayed);
     leader.join().unwrap();
     assert_eq!(scene.calls(), 1);
-}
-
-/// A store that all replicas of a test share.
-#[derive(Debug, Default)]
-struct Shelf(Mutex<std::collections::HashMap<[u8; 32], (Record, Duration)>>);
-
-impl Store for Shelf {
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Record>> {
-        let found = self.0.lock().unwrap().get(key.as_bytes()).cloned();
-        Box::pin(async move { found.map(|(record, _)| record) })
-    }
-
-    fn put<'a>(&'a self, key: &'a Key, record: &'a Record, ttl: Duration) -> BoxFuture<'a, ()> {
-        let kept = (record.clone(), ttl);
-        self.0.lock().unwrap().insert(*key.as_bytes(), kept);
-        Box::pin(async {})
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_one_replica_made_another_returns() {
-    let shelf = Arc::new(Shelf::default());
-    let replica = || Scene::with(made, 1000, Some(shelf.clone()));
-    let (here, there) = (replica(), replica());
-    let first = here.call(intent("t")).await.unwrap();
-    let second = there.call(intent("t")).await.unwrap();
-    assert_eq!((first.session, true), (second.session, second.replayed));
-    assert_eq!((here.calls(), there.calls()), (1, 0));
-    let refused = there.call(with_key(intent("t"))).await.unwrap_err();
-    assert_eq!(refused.cause, reused(&["kms_key_id"]));
-    let ttls: Vec<_> = shelf
-        .0
-        .lock()
-        .unwrap()
-        .values()
-        .map(|(_, ttl)| *ttl)
-        .collect();
-    assert_eq!(ttls, [SESSION_LIFETIME]);
 }

@@ -1,0 +1,71 @@
+//! The admin port: metrics, readiness, the configuration and the state of the
+//! gateway over HTTP, for operators and their tools.
+//!
+//! It has no authentication, so it listens on loopback unless told otherwise,
+//! and a web page must not get at it through a browser: no CORS, the `Host` is
+//! checked on loopback, and nothing changes without a `PUT` that no page may send
+//! across origins. It runs on the background runtime, within bounds of its own.
+
+mod guard;
+mod log_level;
+mod rates;
+mod routes;
+mod server;
+mod status;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use self::rates::Rates;
+use crate::config::Shown;
+use crate::readiness::Readiness;
+use crate::region::Region;
+use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::metrics::{Exposition, Quota, Refusals};
+
+/// What there is to show.
+#[derive(Clone, Debug)]
+pub(crate) struct Admin {
+    pub(crate) exposition: Exposition,
+    pub(crate) refusals: Refusals,
+    pub(crate) readiness: Readiness,
+    pub(crate) quota: Quota,
+    pub(crate) regions: Vec<Region>,
+    pub(crate) shown: Shown,
+    /// None where somebody else writes the log.
+    pub(crate) log_level: Option<LevelHandle>,
+}
+
+/// What the routes share.
+#[derive(Debug)]
+struct Shared {
+    admin: Admin,
+    rates: Rates,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+/// Serves the port on this runtime until the handle is dropped.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub(crate) fn start(listener: TcpListener, admin: Admin) -> io::Result<AbortOnDropHandle<()>> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let on_loopback = listener.local_addr()?.ip().is_loopback();
+    let shared = Arc::new(Shared {
+        rates: Rates::new(admin.regions.len()),
+        admin,
+        started: Instant::now(),
+        started_at: SystemTime::now(),
+    });
+    let router = guard::guarded(routes::routes(Arc::clone(&shared)), on_loopback);
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        let serving = server::serve(listener, router, server::MAX_CONNECTIONS);
+        tokio::join!(serving, rates::sample(&shared));
+    })))
+}

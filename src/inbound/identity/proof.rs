@@ -1,0 +1,168 @@
+//! How callers prove who they are: whom a call's credentials name, if anybody.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::jwt::{self, Rejected, Verifier};
+use super::keys::Keys;
+use super::{Peer, Tokens};
+use crate::caller::Caller;
+use crate::refusal::{Credentials, Refusal};
+
+/// Which proofs are accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Proofs {
+    /// Client certificates, which TLS has verified.
+    pub certificates: bool,
+    /// Static tokens.
+    pub tokens: Tokens,
+    /// Tokens of an issuer.
+    pub jwt: Option<jwt::Settings>,
+}
+
+/// Judges credentials.
+pub(super) struct Judge {
+    certificates: bool,
+    tokens: Tokens,
+    jwt: Option<Verifier>,
+    /// Keeps the issuer's keys fresh.
+    _fresh: Option<Arc<AbortOnDropHandle<()>>>,
+}
+
+/// What the credentials come to at once.
+pub(super) enum Verdict {
+    Known(Caller),
+    Refused(Refusal),
+    /// The issuer's keys must be read first; this is the token.
+    NeedsKeys(String),
+}
+
+impl Judge {
+    /// Begins to follow the issuer's keys on this runtime; goes on with those of
+    /// `before` if they are the same issuer's.
+    pub(super) fn new(proofs: Proofs, before: Option<&Self>) -> Self {
+        let Proofs {
+            certificates,
+            tokens,
+            jwt,
+        } = proofs;
+        let (jwt, fresh) = match jwt {
+            None => (None, None),
+            Some(settings) => {
+                let (keys, fresh) = before
+                    .and_then(|before| before.keys_of(&settings))
+                    .unwrap_or_else(|| followed(&settings));
+                (Some(Verifier::new(settings, keys)), Some(fresh))
+            }
+        };
+        Self {
+            certificates,
+            tokens,
+            jwt,
+            _fresh: fresh,
+        }
+    }
+
+    fn keys_of(&self, settings: &jwt::Settings) -> Option<(Arc<Keys>, Arc<AbortOnDropHandle<()>>)> {
+        let keys = self.jwt.as_ref()?.keys();
+        let same = *keys.settings() == settings.keys;
+        same.then(|| Some((Arc::clone(keys), self._fresh.clone()?)))?
+    }
+
+    pub(super) fn takes_certificates(&self) -> bool {
+        self.certificates
+    }
+
+    /// Completes when callers can be told apart.
+    pub(super) async fn ready(&self) {
+        if let Some(jwt) = &self.jwt {
+            jwt.keys().known().await;
+        }
+    }
+
+    /// Judges what the call brings. A bearer token counts before the certificate
+    /// of the connection, which may be a proxy's; a bad one is refused whatever
+    /// the certificate says.
+    pub(super) fn judge(&self, headers: &HeaderMap, extensions: &Extensions) -> Verdict {
+        let accepts_bearers = !self.tokens.is_empty() || self.jwt.is_some();
+        if accepts_bearers && headers.contains_key(AUTHORIZATION) {
+            return match bearer(headers) {
+                Some(token) => self.judge_bearer(token),
+                None => refused(Credentials::NotAccepted),
+            };
+        }
+        let peer = extensions.get::<Peer>().filter(|_| self.certificates);
+        match peer {
+            Some(Peer(caller)) => Verdict::Known(caller.clone()),
+            None => refused(Credentials::Missing {
+                certificate: self.certificates,
+                bearer: accepts_bearers,
+            }),
+        }
+    }
+
+    fn judge_bearer(&self, token: &str) -> Verdict {
+        if let Some(caller) = self.tokens.caller(token) {
+            return Verdict::Known(caller);
+        }
+        let Some(jwt) = &self.jwt else {
+            return refused(Credentials::NotAccepted);
+        };
+        match jwt.verify(token) {
+            Ok(caller) => Verdict::Known(caller),
+            Err(Rejected::UnknownKey) => Verdict::NeedsKeys(token.to_owned()),
+            Err(Rejected::NoKeys) => Verdict::Refused(Refusal::KeysUnavailable),
+            Err(Rejected::Expired) => refused(Credentials::Expired),
+            Err(Rejected::NotAccepted) => refused(Credentials::NotAccepted),
+        }
+    }
+
+    /// Judges a token once more after the issuer's keys were read.
+    pub(super) async fn judge_with_new_keys(&self, token: &str) -> Result<Caller, Refusal> {
+        if let Some(jwt) = &self.jwt
+            && jwt.keys().refetched().await
+        {
+            match self.judge_bearer(token) {
+                Verdict::Known(caller) => return Ok(caller),
+                Verdict::Refused(refusal) => return Err(refusal),
+                Verdict::NeedsKeys(_) => {}
+            }
+        }
+        Err(Refusal::Unauthenticated(Credentials::NotAccepted))
+    }
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge")
+            .field("certificates", &self.certificates)
+            .field("tokens", &self.tokens)
+            .field("jwt", &self.jwt)
+            .finish_non_exhaustive()
+    }
+}
+
+fn followed(settings: &jwt::Settings) -> (Arc<Keys>, Arc<AbortOnDropHandle<()>>) {
+    let keys = Arc::new(Keys::new(settings.keys.clone()));
+    let follow = tokio::spawn(Arc::clone(&keys).follow());
+    (keys, Arc::new(AbortOnDropHandle::new(follow)))
+}
+
+fn refused(credentials: Credentials) -> Verdict {
+    Verdict::Refused(Refusal::Unauthenticated(credentials))
+}
+
+/// The one bearer token of the call.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (only, None) = (values.next()?, values.next()) else {
+        return None;
+    };
+    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}

@@ -1,0 +1,272 @@
+//! Handshakes, bounded in number and time, with the material that is in force at
+//! the moment.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::material::Problem;
+use super::{Files, Material, Settings};
+use crate::telemetry::metrics::Certificate;
+
+/// Why a connection is not secured, and so not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It took too long.
+    #[error("the TLS handshake took longer than {0:?}")]
+    Slow(Duration),
+    /// The client does not speak TLS as it must, or has no valid certificate.
+    #[error("the TLS handshake failed: {0}")]
+    Failed(#[source] io::Error),
+}
+
+/// What looking at the files came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refreshed {
+    /// They are as they were.
+    Same,
+    /// New connections get the new material.
+    Replaced,
+}
+
+/// Makes TLS out of TCP. Clones share the material and the bounds.
+///
+/// Connections that are open keep what they began with.
+#[derive(Clone)]
+pub struct Acceptor(Arc<Inner>);
+
+struct Inner {
+    files: Files,
+    material: ArcSwap<Material>,
+    /// Shows when the certificate in force expires.
+    certificate: Certificate,
+    handshakes: Semaphore,
+    handshake_timeout: Duration,
+    reload_interval: Duration,
+}
+
+impl Acceptor {
+    /// Begins with the material in `settings`, and tells `certificate` of it and of
+    /// what replaces it.
+    #[must_use]
+    pub fn new(settings: Settings, certificate: Certificate) -> Self {
+        tracing::info!(expires = settings.material.expires(), "TLS certificate");
+        certificate.expires(settings.material.not_after());
+        Self(Arc::new(Inner {
+            files: settings.files,
+            material: ArcSwap::from_pointee(settings.material),
+            certificate,
+            handshakes: Semaphore::new(settings.max_handshakes),
+            handshake_timeout: settings.handshake_timeout,
+            reload_interval: settings.reload_interval,
+        }))
+    }
+
+    /// Makes the handshake. A client that must show a certificate and has no
+    /// valid one does not get through it.
+    ///
+    /// # Errors
+    /// When it fails or takes too long; waiting for earlier ones counts.
+    pub async fn accept<T>(&self, stream: T) -> Result<TlsStream<T>, Error>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limit = self.0.handshake_timeout;
+        let handshake = async {
+            // The semaphore is never closed.
+            let _permit = self.0.handshakes.acquire().await;
+            let config = Arc::clone(self.0.material.load().config());
+            TlsAcceptor::from(config).accept(stream).await
+        };
+        match tokio::time::timeout(limit, handshake).await {
+            Ok(done) => done.map_err(Error::Failed),
+            Err(_elapsed) => Err(Error::Slow(limit)),
+        }
+    }
+
+    /// Where the material comes from.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// Reads the files, and puts what is in them in force if it is new.
+    ///
+    /// # Errors
+    /// When it is no good; then the old material stays in force.
+    pub fn refresh(&self) -> Result<Refreshed, Problem> {
+        let read = Material::read(&self.0.files)?;
+        Ok(self.replace(read))
+    }
+
+    /// Puts `material` in force if it is new.
+    pub fn replace(&self, material: Material) -> Refreshed {
+        if self.0.material.load().is_same_as(&material) {
+            return Refreshed::Same;
+        }
+        tracing::info!(
+            expires = material.expires(),
+            "TLS certificate, key or client authorities replaced; new connections get them"
+        );
+        self.0.certificate.expires(material.not_after());
+        self.0.material.store(Arc::new(material));
+        Refreshed::Replaced
+    }
+
+    /// Looks at the files at their interval, for ever. A problem is told once, and
+    /// again when it changes: while files are being swapped, those read may not
+    /// fit together for a moment.
+    pub async fn follow_files(self) {
+        let mut ticks = interval(self.0.reload_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = None;
+        loop {
+            ticks.tick().await;
+            let acceptor = self.clone();
+            // A network file system must not hold up the connections.
+            let Ok(refreshed) = tokio::task::spawn_blocking(move || acceptor.refresh()).await
+            else {
+                continue;
+            };
+            let problem = refreshed.err();
+            if problem != told
+                && let Some(problem) = &problem
+            {
+                tracing::error!(
+                    "the TLS files are no good, those read before stay in force: tls.{}: {problem}",
+                    problem.key
+                );
+            }
+            told = problem;
+        }
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptor")
+            .field("files", &self.0.files)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::{Exposition, Metrics};
+    use crate::telemetry::otlp;
+    use rcgen::{
+        CertificateParams, CertifiedKey, KeyPair, date_time_ymd, generate_simple_self_signed,
+    };
+    use rustls::crypto::aws_lc_rs;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore};
+    use tempfile::TempDir;
+    use tokio::io::duplex;
+    use tokio_rustls::TlsConnector;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// An acceptor of one handshake at a time, and a client that believes it.
+    fn acceptor(directory: &TempDir) -> (Acceptor, TlsConnector) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let path = |name| directory.path().join(name);
+        std::fs::write(path("certificate"), cert.pem()).unwrap();
+        std::fs::write(path("key"), signing_key.serialize_pem()).unwrap();
+        let files = Files {
+            certificate: path("certificate"),
+            key: path("key"),
+            clients: None,
+        };
+        let settings = Settings {
+            material: Material::read(&files).unwrap(),
+            files,
+            reload_interval: LIMIT,
+            max_handshakes: 1,
+            handshake_timeout: LIMIT,
+        };
+        let acceptor = Acceptor::new(settings, Certificate::default());
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (acceptor, TlsConnector::from(Arc::new(client)))
+    }
+
+    #[tokio::test]
+    async fn it_is_shown_when_the_certificate_in_force_expires() {
+        let material = |year| {
+            let directory = TempDir::new().unwrap();
+            let path = |name| directory.path().join(name);
+            let key = KeyPair::generate().unwrap();
+            let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            parameters.not_after = date_time_ymd(year, 1, 1);
+            let certificate = parameters.self_signed(&key).unwrap();
+            std::fs::write(path("certificate"), certificate.pem()).unwrap();
+            std::fs::write(path("key"), key.serialize_pem()).unwrap();
+            let files = Files {
+                certificate: path("certificate"),
+                key: path("key"),
+                clients: None,
+            };
+            (Material::read(&files).unwrap(), files)
+        };
+        let exposition = Exposition::new(&otlp::Settings::default()).unwrap();
+        let metrics = Metrics::new(&exposition.meter(), &[], &[]);
+        let shown = || {
+            let name = "face_liveness_tls_certificate_not_after_seconds";
+            exposition.figures().sum(name, &[])
+        };
+        let (first, files) = material(2100);
+        let settings = Settings {
+            material: first,
+            files,
+            reload_interval: LIMIT,
+            max_handshakes: 1,
+            handshake_timeout: LIMIT,
+        };
+        let acceptor = Acceptor::new(settings, metrics.certificate);
+        assert_eq!(shown(), 4_102_444_800.0);
+        acceptor.replace(material(2101).0);
+        assert_eq!(shown(), 4_133_980_800.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_holds_a_place_only_for_a_limited_time() {
+        let directory = TempDir::new().unwrap();
+        let (acceptor, connector) = acceptor(&directory);
+        let (_silent, server) = duplex(1024);
+        let first = tokio::spawn({
+            let acceptor = acceptor.clone();
+            async move { acceptor.accept(server).await.map(drop) }
+        });
+        tokio::time::sleep(LIMIT / 2).await;
+        let (client, server) = duplex(64 * 1024);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (second, connected) =
+            tokio::join!(acceptor.accept(server), connector.connect(name, client));
+        assert!(second.is_ok() && connected.is_ok());
+        assert!(matches!(first.await.unwrap(), Err(Error::Slow(_))));
+    }
+
+    #[tokio::test]
+    async fn only_other_content_replaces_what_is_in_force() {
+        let directory = TempDir::new().unwrap();
+        let (acceptor, _) = acceptor(&directory);
+        assert_eq!(acceptor.refresh().unwrap(), Refreshed::Same);
+        std::fs::remove_file(directory.path().join("key")).unwrap();
+        assert_eq!(acceptor.refresh().unwrap_err().key, "key");
+    }
+}

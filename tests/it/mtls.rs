@@ -1,0 +1,98 @@
+//! Clients prove who they are with a certificate, or get no connection at all.
+
+use std::process::Command;
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::certificates::{Authority, Secret, client, handshake};
+use crate::support::{file, until, watch_health};
+use crate::tls::{create, serve};
+
+const NAME: &str = "spiffe://example.org/ns/pay/sa/web";
+
+/// Longer than anything here takes on any machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the server says to a client that begins HTTP/2: nothing, if it is not let
+/// in.
+async fn answer(
+    address: std::net::SocketAddr,
+    config: &rustls::ClientConfig,
+) -> std::io::Result<Vec<u8>> {
+    let mut stream = handshake(address, config).await?;
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await?;
+    // An empty SETTINGS frame.
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+    let mut bytes = vec![0; 9];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn without_a_valid_certificate_http2_is_never_reached() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let secret = Secret::new(&authority.server(), &authority.pem());
+    let gateway = serve(&secret.mutual("")).await;
+    let known = authority.client(NAME);
+    let let_in = client(&authority, Some(&known));
+    assert_eq!(answer(gateway.address, &let_in).await.unwrap()[3], 4);
+    create(gateway.address, let_in).await.unwrap();
+    let unknown = stranger.client(NAME);
+    let server = authority.server();
+    for identity in [None, Some(&unknown), Some(&server)] {
+        let outside = client(&authority, identity);
+        assert!(answer(gateway.address, &outside).await.is_err());
+        assert!(create(gateway.address, outside).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn new_connections_see_new_roots_and_no_session_outlives_them() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let pair = old.server();
+    let mut secret = Secret::new(&pair, &old.pem());
+    let gateway = serve(&secret.mutual("")).await;
+    let (before, after) = (old.client(NAME), new.client(NAME));
+    // One that would resume its session if it could.
+    let mut resuming = client(&old, Some(&before));
+    resuming.resumption = Resumption::in_memory_sessions(16);
+    let newcomer = client(&old, Some(&after));
+    answer(gateway.address, &resuming).await.unwrap();
+    assert!(answer(gateway.address, &newcomer).await.is_err());
+    secret.swap(&pair, &new.pem());
+    let let_in = async { while answer(gateway.address, &newcomer).await.is_err() {} };
+    timeout(PATIENCE, let_in).await.unwrap();
+    assert!(answer(gateway.address, &resuming).await.is_err());
+}
+
+#[tokio::test]
+async fn healthcheck_speaks_tls_and_shows_a_certificate_where_one_is_wanted() {
+    let authority = Authority::new();
+    let pair = authority.client(NAME);
+    let secret = Secret::new(&authority.server(), &authority.pem());
+    let gateway = serve(&secret.mutual("")).await;
+    let channel = crate::certificates::channel(gateway.address, client(&authority, Some(&pair)));
+    let mut states = watch_health(channel).await;
+    until(&mut states, ServingStatus::Serving).await;
+    let (certificate, key) = (file(&pair.certificate), file(&pair.key));
+    let [certificate, key] = [&certificate, &key].map(|file| file.path().display().to_string());
+    let address = gateway.address.to_string();
+    let proof = ["--certificate", &certificate, "--key", &key];
+    let check = async |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_face-liveness-gateway"));
+        command
+            .args(["healthcheck", "--address", &address])
+            .args(more);
+        let status = tokio::task::spawn_blocking(move || command.status().unwrap());
+        status.await.unwrap().code()
+    };
+    assert_eq!(check(&[&["--tls"], &proof[..]].concat()).await, Some(0));
+    assert_ne!(check(&["--tls"]).await, Some(0));
+    assert_ne!(check(&[]).await, Some(0), "without TLS");
+}

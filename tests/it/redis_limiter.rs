@@ -1,0 +1,116 @@
+//! A limiter on a quota that other replicas share is as fair as one on its own, and
+//! what AWS asks of one replica holds up no other.
+
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use face_liveness_gateway::caller::Caller;
+use face_liveness_gateway::quota::{Bounds, Denied, Limiter, Limits, Outcome, Permit, Source};
+use face_liveness_gateway::redis::{self, Settings, SharedQuota, Windows};
+use face_liveness_gateway::region::Region;
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
+
+use crate::redis::connection;
+use crate::redis_server::Server;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const BY_THE_SECOND: Limits = Limits {
+    creates_per_second: NonZeroU32::new(25),
+    sessions_in_flow: None,
+};
+
+/// One of three replicas.
+async fn replica(server: &Server, limits: Limits) -> Limiter {
+    let region = Region::parse("us-east-1").unwrap();
+    let bounds = Bounds::from(limits);
+    let window = |bound: face_liveness_gateway::quota::Bound| redis::Window {
+        limit: bound.limit,
+        span: bound.span,
+    };
+    let settings = Settings {
+        prefix: "test".to_owned(),
+        creates: bounds.creates.map(window),
+        flow: bounds.sessions.map(window),
+        shares: NonZeroU32::new(3).unwrap(),
+    };
+    let windows = Windows::new(connection(&server.url()).await, region.clone(), &settings);
+    windows.look().await;
+    let store = SharedQuota::new(windows, limits, 1.0 / 3.0);
+    Limiter::start(region, Source::Shared(Arc::new(store)), 1_000)
+}
+
+async fn permit(limiter: &Limiter, caller: &str, patience: Duration) -> Result<Permit, Denied> {
+    let caller = Caller::named(caller).unwrap();
+    let deadline = Instant::now() + patience;
+    limiter.permit(&caller, NonZeroU32::MIN, deadline).await
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_quiet_caller_gets_all_it_asks_for_though_sessions_in_flow_are_short() {
+    let server = Server::start(&[]).await;
+    let region = Region::parse("us-east-1").unwrap();
+    let limiter = replica(&server, Limits::of_region(&region)).await;
+    let mut greedy = JoinSet::new();
+    for _ in 0..30 {
+        let limiter = limiter.clone();
+        greedy.spawn(async move {
+            loop {
+                let _ = permit(&limiter, "greedy", SECOND * 60).await;
+            }
+        });
+    }
+    let mut every_second = interval(SECOND);
+    let mut longest = Duration::ZERO;
+    for _ in 0..25 {
+        every_second.tick().await;
+        let began = Instant::now();
+        let _ = permit(&limiter, "quiet", SECOND * 2).await.unwrap();
+        longest = longest.max(began.elapsed());
+    }
+    println!("25 permits for the quiet caller, the longest wait {longest:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_pause_that_aws_asks_of_one_replica_holds_up_no_other() {
+    let server = Server::start(&[]).await;
+    let paused = replica(&server, BY_THE_SECOND).await;
+    let other = replica(&server, BY_THE_SECOND).await;
+    let throttled = permit(&paused, "a", SECOND).await.unwrap();
+    let waiting = paused.clone();
+    let waiting = tokio::spawn(async move { permit(&waiting, "a", SECOND * 60).await });
+    throttled.report(Outcome::Throttled {
+        retry_after: Some(SECOND * 30),
+    });
+    let calls = (0..40).map(|_| permit(&other, "a", SECOND * 10));
+    let granted = join_all(calls).await.into_iter().filter(Result::is_ok);
+    assert_eq!(granted.count(), 40);
+    assert!(!waiting.is_finished());
+    waiting.abort();
+    let wait = permit(&paused, "a", SECOND).await.unwrap_err().wait;
+    assert!(wait > SECOND * 20, "{wait:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_only_busy_replica_of_three_has_the_whole_quota() {
+    let server = Server::start(&[]).await;
+    let busy = replica(&server, BY_THE_SECOND).await;
+    let idle = replica(&server, BY_THE_SECOND).await;
+    let _ = permit(&idle, "a", SECOND).await.unwrap();
+    let calls = (0..200).map(|_| permit(&busy, "a", SECOND * 2));
+    let answers = join_all(calls).await;
+    let granted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let waits = answers.into_iter().filter_map(Result::err);
+    let least = waits.map(|denied| denied.wait).min().unwrap();
+    println!("200 at once: {granted} granted; the least wait told {least:?}");
+    assert!((40..=50).contains(&granted), "{granted}");
+    assert!(least > SECOND * 3 / 2, "{least:?}");
+}
