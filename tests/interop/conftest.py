@@ -1,16 +1,51 @@
+import collections
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+import clients
 from grpcurl import Grpcurl
+from peer import Peer
 from programs import Emulator, Gateway, signing
 
 
-def pytest_configure():
+def pytest_configure(config):
     # Terminated, too, the suite takes its programs with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    config.pluginmanager.register(Tally(), "tally")
+
+
+class Tally:
+    """Ends the output with how many tests passed and failed, for each client and overall."""
+
+    def __init__(self):
+        self._client = {}
+        self._passed = {}
+
+    def pytest_itemcollected(self, item):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        self._client[item.nodeid] = params.get("client", "others")
+
+    def pytest_runtest_logreport(self, report):
+        # A test that passes can fail yet when what it used is taken down; one that is skipped
+        # has not passed.
+        self._passed[report.nodeid] = report.passed and self._passed.get(report.nodeid, True)
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._passed[report.nodeid] = False
+
+    def pytest_unconfigure(self):
+        counts = collections.defaultdict(collections.Counter)
+        for nodeid, passed in self._passed.items():
+            for group in (self._client.get(nodeid, "others"), "all"):
+                counts[group][passed] += 1
+        for group in [*clients.LANGUAGES, "others", "all"]:
+            if group in counts:
+                passed, failed = counts[group][True], counts[group][False]
+                print(f"{group:10}{passed:5} passed{failed:5} failed")
 
 
 def _binary(variable):
@@ -27,6 +62,35 @@ def gateway_binary():
 @pytest.fixture(scope="session")
 def emulator_binary():
     return _binary("INTEROP_EMULATOR")
+
+
+@pytest.fixture(scope="session")
+def workshop():
+    return clients.Workshop(clients.default_directory())
+
+
+@pytest.fixture(params=clients.LANGUAGES, scope="session")
+def client(request, workshop):
+    """The example client of each language in turn."""
+    return clients.Client(request.param, workshop)
+
+
+@pytest.fixture
+def without_retries(tmp_path):
+    """The flags that keep a client from retrying."""
+    return "--service-config", clients.without_retries(tmp_path)
+
+
+@pytest.fixture
+def start_peer(programs):
+    """Starts a server that gives these answers."""
+
+    def start(*answers, **kwargs):
+        peer = Peer(*answers, **kwargs)
+        programs.append(peer)
+        return peer
+
+    return start
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def eventually(probe, what, timeout=TIMEOUT):
 class Program:
     """A program that runs in the background and writes its output to files."""
 
-    def __init__(self, command, directory, env):
+    def __init__(self, command, directory, env, **kwargs):
         self._out = Path(directory, "stdout")
         self._err = Path(directory, "stderr")
         with self._out.open("wb") as out, self._err.open("wb") as err:
@@ -75,6 +75,7 @@ class Program:
                 stdout=out,
                 stderr=err,
                 env=env,
+                **kwargs,
             )
 
     @property

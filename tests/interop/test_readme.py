@@ -1,8 +1,11 @@
-"""The grpcurl calls of README.md work as they are written, but for the address, and answer so."""
+"""What README.md shows to paste works as it is written, but for the address, and answers so."""
 
 import re
 from pathlib import Path
 
+import pytest
+
+from clients import LANGUAGES
 from programs import run
 
 README = Path(__file__).parents[2] / "README.md"
@@ -12,7 +15,7 @@ ADDRESS = "127.0.0.1:50051"
 def blocks(language):
     text = README.read_text()
     found = re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [block for block in found if ADDRESS in block and "grpcurl " in block]
+    return [block for block in found if ADDRESS in block and re.search("grpcurl |buf curl ", block)]
 
 
 def transcripts():
@@ -49,3 +52,26 @@ def test_every_call_to_paste_makes_a_session(gateway):
         done = paste(command, gateway.address)
         assert done.returncode == 0, done.stderr
         assert '"sessionId"' in done.stdout
+
+
+# What `run` has done before the examples are built.
+INSTALL = {
+    "python3 -m venv .venv && . .venv/bin/activate",
+    "pip install -r requirements.txt",
+    "npm ci",
+}
+
+
+@pytest.mark.parametrize("name", LANGUAGES)
+def test_the_examples_are_built_and_called_as_it_says(name):
+    language = LANGUAGES[name]
+    begin = f"```sh\ncd examples/{language.project.directory}\n"
+    block = README.read_text().partition(begin)[2].partition("```")[0]
+    lines = [line.partition(" #")[0].strip() for line in block.splitlines()]
+    calls = [
+        f"{each.command} --address localhost:50051"
+        for each in LANGUAGES.values()
+        if each.project == language.project
+    ]
+    assert f"{language.command} --address localhost:50051" in lines
+    assert set(lines) <= {*INSTALL, *language.project.build, *calls}
