@@ -260,7 +260,7 @@ async fn limits_that_make_no_sense_are_mistakes() {
         quota_store = 'redis://127.0.0.1'
         [quota]
         creates_per_second = 4294967295
-        share = 0.05
+        share = 0.0
         [ledger]
         min_remaining = '3m'
         [[callers]]

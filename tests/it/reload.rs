@@ -29,6 +29,7 @@ impl Scene {
             flags: Flags {
                 config: Some(file.path().to_owned()),
                 listen: Some("127.0.0.1:0".to_owned()),
+                admin_listen: Some("127.0.0.1:0".to_owned()),
                 endpoint_url: Some(emulator.endpoint_url()),
                 ..Flags::default()
             },

@@ -103,14 +103,7 @@ pub(crate) fn tally(answers: &[Answer]) -> BTreeMap<String, usize> {
 /// a few of those who were admitted shortly before their deadline: it ran out
 /// on the way, which a busy machine makes longer than usual.
 pub(crate) fn assert_refused_for_the_quota(answers: &[Answer]) {
-    assert_refused_but(answers, 0.03);
-}
-
-/// As [`assert_refused_for_the_quota`], for calls of which this part takes longer
-/// than usual.
-pub(crate) fn assert_refused_but(answers: &[Answer], part: f64) {
     let made = answers.iter().filter(|answer| answer.is_ok()).count();
-    let made = u32::try_from(made).unwrap();
     let mut late = 0;
     for status in answers.iter().filter_map(|a| a.result.as_ref().err()) {
         let reason = status.get_details_error_info().map(|info| info.reason);
@@ -120,8 +113,7 @@ pub(crate) fn assert_refused_but(answers: &[Answer], part: f64) {
             _ => panic!("{status:?}"),
         }
     }
-    let bound = 3.0 + f64::from(made) * part;
-    assert!(f64::from(late) <= bound, "{late} late, {made} made");
+    assert!(late <= 3 + made * 3 / 100, "{late} late, {made} made");
 }
 
 /// The time that so much of the answers took at most.
