@@ -109,7 +109,7 @@ impl<U> FaceLiveness<U> {
     /// Tells the log what the caller is not told.
     fn refuse(&self, error: upstream::Error, started: Instant) -> Refusal {
         call::note(|facts| facts.aws_request_id = error.request_id.clone());
-        if error.cause.concerns_operators()
+        if error.concerns_operators()
             && let Some(suppressed) = self.failures.admit()
         {
             tracing::warn!(
