@@ -214,10 +214,12 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         },
         quota: QuotaConfig {
             queue: settings.quota.queue,
+            share: settings.quota.share,
             shared: None,
         },
         ledger: ledger::Settings::default(),
         tls: None,
+        admin_tls: None,
         identity: Identity::Believed,
         reflection: Reflection::Open,
         callers: Callers::default(),

@@ -3,6 +3,7 @@
 
 mod admission;
 mod operations;
+mod quotas;
 
 use std::any::Any;
 use std::io;
@@ -47,7 +48,6 @@ use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{self, Metrics};
 use crate::telemetry::otlp;
 use crate::telemetry::traces::Traces;
-use crate::tls;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -178,6 +178,16 @@ impl Gateway {
         self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
+    /// The URL of the admin port, if there is one.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_url(&self) -> io::Result<Option<String>> {
+        let scheme = self.config.admin_tls.map_or("http", |_| "https");
+        let address = self.admin_addr()?;
+        Ok(address.map(|address| format!("{scheme}://{address}/")))
+    }
+
     /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
     /// waits `drain_delay`, stops accepting, and gives calls in flight
     /// `shutdown_grace` to finish. Tells how that went.
@@ -194,12 +204,13 @@ impl Gateway {
             admin,
             log_level,
             origin,
-            reloads: (_, reloads),
+            reloads: (reload, reloads),
         } = self;
         let settings = &config.server;
         let (traces, exported_traces) = Traces::start(&config.otlp)?;
         let access_log = Arc::new(AccessLog::new(&config.telemetry));
-        let operations = Operations::start(&config, admin, log_level)?;
+        let reload = origin.is_some().then_some(reload);
+        let operations = Operations::start(&config, admin, log_level, reload)?;
         let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
         let health = Health::not_serving(operations.readiness.clone()).await;
@@ -212,7 +223,7 @@ impl Gateway {
         let budget = Budget::start(&config, &metrics)
             .await
             .map_err(Error::Store)?;
-        operations.observe(budget.quotas);
+        operations.observe(budget.shown);
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -243,21 +254,28 @@ impl Gateway {
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let tls = config.tls.clone();
-        let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
+        let tls = operations.tls.clone();
         let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
             .map_err(Error::Start)?;
         // Goes on looking at the files while connections drain.
         let mut background = JoinSet::new();
-        let mut parts: Vec<Box<dyn reload::Part>> =
-            vec![Box::new(rules), Box::new(identification.clone())];
+        let mut parts: Vec<Box<dyn reload::Part>> = vec![
+            Box::new(rules),
+            Box::new(identification.clone()),
+            Box::new(budget.quotas),
+        ];
         if let Some(tls) = tls {
             background.spawn(tls.clone().follow_files());
             parts.push(Box::new(tls));
         }
-        if let Some((origin, effective)) = origin {
-            let reloader = Reloader::new(origin, effective, parts);
-            background.spawn(reloader.serve(reloads));
+        match origin {
+            Some((origin, effective)) => {
+                let shown = operations.shown.clone();
+                let reloader = Reloader::new(origin, effective, shown, parts);
+                background.spawn(reloader.serve(reloads));
+            }
+            // Whoever asks is told so.
+            None => drop(reloads),
         }
 
         let ready = async {

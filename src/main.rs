@@ -81,10 +81,8 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
-    let admin = match gateway.admin_addr() {
-        Ok(Some(admin)) => format!("http://{admin}/"),
-        _ => "off".to_owned(),
-    };
+    let admin = gateway.admin_url().ok().flatten();
+    let admin = admin.unwrap_or_else(|| "off".to_owned());
     tracing::info!(
         version = VERSION,
         address,

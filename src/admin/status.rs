@@ -28,7 +28,7 @@ pub(super) fn document(shared: &Shared, figures: &Figures) -> Value {
     let refused: Vec<_> = admin.refusals.latest().iter().map(refused).collect();
     json!({
         "version": VERSION,
-        "config_digest": &*admin.shown.digest,
+        "config_digest": &*admin.shown.get().digest,
         "started_at": rfc3339(shared.started_at),
         "uptime_seconds": shared.started.elapsed().as_secs(),
         "ready": admin.readiness.is_ready(),

@@ -19,8 +19,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use trust::REDACTED;
 pub use trust::Reflection;
 pub(crate) use trust::{
-    AuthSettings, CallerSettings, ClientAuthSetting, DefaultCallerSettings, DefaultsSettings,
-    JwtSettings, PolicySettings, TlsSettings, TokenSettings,
+    AdminClientAuth, AdminSettings, AdminTls, AuthSettings, CallerSettings, ClientAuthSetting,
+    DefaultCallerSettings, DefaultsSettings, JwtSettings, PolicySettings, TlsSettings,
+    TokenSettings,
 };
 
 /// The quota store that needs no other service.
@@ -64,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
     pub(crate) insecure_no_auth: bool,
+    pub(crate) admin: AdminSettings,
     pub(crate) tls: TlsSettings,
     pub(crate) auth: AuthSettings,
     pub(crate) server: ServerSettings,
@@ -95,6 +97,7 @@ impl Default for Settings {
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
             insecure_no_auth: false,
+            admin: AdminSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             server: ServerSettings::default(),

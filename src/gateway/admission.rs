@@ -1,22 +1,17 @@
 //! From the configuration to the quota of each region and the ledger, in memory
 //! or shared through Redis.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::{Config, RegionConfig, SharedStore};
-use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
+use super::quotas::{Quotas, settings};
+use crate::config::Config;
+use crate::quota::{self, Limiter, Source, Windows};
 use crate::redis::{self, Connection, Records, SharedQuota, State};
 use crate::region::Region;
 use crate::telemetry::metrics::{self, Metrics, RegionQuota};
 use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
-
-/// Stretches the spans that replicas share: besides the network, clocks are
-/// compared and slots are used a little late. A second's quota is used to 97 %.
-const SHARED_GUARD: Duration = Duration::from_millis(10);
 
 /// The layers that keep to the quota and make repeats harmless.
 #[derive(Debug)]
@@ -25,8 +20,10 @@ pub(super) struct Budget {
     pub(super) ledger: LedgerLayer,
     /// Of each region's store, if it is shared.
     pub(super) states: Vec<(Region, watch::Receiver<State>)>,
-    /// Of each region that has limits, for the metrics.
-    pub(super) quotas: Vec<RegionQuota>,
+    /// Of each region, for the metrics.
+    pub(super) shown: Vec<RegionQuota>,
+    /// Of each region, to be changed.
+    pub(super) quotas: Quotas,
 }
 
 impl Budget {
@@ -41,47 +38,35 @@ impl Budget {
                 Some((store, connection.await?))
             }
         };
-        if shared.as_ref().is_some_and(|(store, _)| store.share >= 1.0) {
-            tracing::warn!(
-                "quota.share is 1: should the store be lost, each replica takes the whole quota; right for one replica only"
-            );
-        }
         let mut states = Vec::new();
-        let mut quotas = Vec::new();
-        for entry in config
-            .regions
-            .iter()
-            .filter(|entry| !Bounds::from(entry.limits).is_off())
-        {
-            let mut shown = None;
-            let source = match &shared {
-                None => Source::Memory(Windows::new(entry.limits)),
+        let mut shown = Vec::new();
+        let mut quotas = Quotas::new(config);
+        for entry in &config.regions {
+            let region = &entry.region;
+            let terms = quotas.terms(config, entry);
+            let (source, state, store) = match &shared {
+                None => (Source::Memory(Windows::new(terms.limits)), None, None),
                 Some((store, connection)) => {
-                    let windows = shared_windows(entry, store, connection.clone());
+                    let settings = settings(&terms, &store.key_prefix);
+                    let windows =
+                        redis::Windows::new(connection.clone(), region.clone(), &settings);
                     windows.look().await;
-                    warn_of_small_share(entry, store.share);
-                    states.push((entry.region.clone(), windows.states()));
-                    shown = Some(metrics::Store {
-                        state: windows.states(),
-                        share: store.share,
-                    });
-                    Source::Shared(Arc::new(SharedQuota::new(
-                        windows,
-                        entry.limits,
-                        store.share,
-                    )))
+                    states.push((region.clone(), windows.states()));
+                    let state = Some(windows.states());
+                    let store = Arc::new(SharedQuota::new(windows, terms.limits, terms.share));
+                    let source: Arc<dyn quota::Store> = Arc::clone(&store) as _;
+                    (Source::Shared(source), state, Some(store))
                 }
             };
-            let limiter = Limiter::start(entry.region.clone(), source, config.quota.queue);
-            quotas.push(RegionQuota {
-                region: entry.region.clone(),
-                limiter,
-                limits: entry.limits,
-                queue: config.quota.queue,
-                store: shown,
+            let limiter = Limiter::start(region.clone(), source, terms.queue);
+            shown.push(RegionQuota {
+                region: region.clone(),
+                limiter: limiter.clone(),
+                terms: quotas.add(region.clone(), limiter, store, terms),
+                store: state.map(|state| metrics::Store { state }),
             });
         }
-        let limiters = quotas
+        let limiters = shown
             .iter()
             .map(|quota| (quota.region.clone(), quota.limiter.clone()));
         let records = shared.map(|(store, connection)| {
@@ -91,70 +76,8 @@ impl Budget {
             quota: QuotaLayer::new(limiters).with_metrics(metrics.quota.clone()),
             ledger: LedgerLayer::new(config.ledger, records).with_metrics(metrics.ledger.clone()),
             states,
+            shown,
             quotas,
         })
-    }
-}
-
-/// Without a word from each other, replicas that each have less than one place in a
-/// span cannot keep theirs from meeting in one.
-fn warn_of_small_share(entry: &RegionConfig, share: f64) {
-    let sessions = entry.limits.sessions_in_flow.map(|flow| flow.sessions);
-    let limits = [entry.limits.creates_per_second, sessions];
-    let least = limits.into_iter().flatten().min();
-    if least.is_some_and(|least| f64::from(least.get()) * share < 1.0) {
-        let region = &entry.region;
-        tracing::warn!(%region, share, "quota.share is less than one admission: while the store is lost, replicas keep to the quota only on average");
-    }
-}
-
-fn shared_windows(
-    entry: &RegionConfig,
-    store: &SharedStore,
-    connection: Connection,
-) -> redis::Windows {
-    let bounds = Bounds::from(entry.limits);
-    let window = |bound: Bound| redis::Window {
-        limit: bound.limit,
-        span: bound.span + SHARED_GUARD,
-    };
-    let settings = redis::Settings {
-        prefix: store.key_prefix.clone(),
-        creates: bounds.creates.map(window),
-        flow: bounds.sessions.map(window),
-        shares: shares(store.share),
-    };
-    redis::Windows::new(connection, entry.region.clone(), &settings)
-}
-
-/// Into how many equal shares the quota falls apart: a third is one of three, and
-/// what is no whole part counts as the next smaller one.
-fn shares(share: f64) -> NonZeroU32 {
-    let mut shares = NonZeroU32::MIN;
-    // 0.333 is meant as a third.
-    const TOLERANCE: f64 = 0.01;
-    while f64::from(shares.get()) * share < 1.0 - TOLERANCE && shares < NonZeroU32::MAX {
-        shares = shares.saturating_add(1);
-    }
-    shares
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_one_of_the_parts_that_it_leaves_room_for() {
-        for (share, expected) in [
-            (1.0, 1),
-            (0.5, 2),
-            (0.4, 3),
-            (0.333, 3),
-            (1.0 / 3.0, 3),
-            (0.25, 4),
-            (0.1, 10),
-        ] {
-            assert_eq!(shares(share).get(), expected, "{share}");
-        }
     }
 }

@@ -8,17 +8,23 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, FLUSH_TIMEOUT};
 use crate::admin::{self, Admin};
-use crate::config::Config;
+use crate::config::{Config, InForce};
 use crate::readiness::Readiness;
 use crate::region::Region;
+use crate::reload;
 use crate::telemetry::logs::LevelHandle;
 use crate::telemetry::metrics::{Exposition, Metrics, RegionQuota};
+use crate::tls;
 
 /// Metrics and the admin port, from the first moment to the last.
 #[derive(Debug)]
 pub(super) struct Operations {
     pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
+    /// Secures connections, if that is wanted.
+    pub(super) tls: Option<tls::Acceptor>,
+    /// What is shown of the configuration.
+    pub(super) shown: InForce,
     meter: Meter,
     exposition: Exposition,
     /// Ends when this is dropped.
@@ -26,11 +32,13 @@ pub(super) struct Operations {
 }
 
 impl Operations {
-    /// Begins to count, and to serve the admin port on this runtime.
+    /// Begins to count, and to serve the admin port on this runtime. `reload` is
+    /// there if the configuration can be read again.
     pub(super) fn start(
         config: &Config,
         listener: Option<TcpListener>,
         log_level: Option<LevelHandle>,
+        reload: Option<reload::Handle>,
     ) -> Result<Self, Error> {
         let exposition = Exposition::new(&config.otlp)?;
         let meter = exposition.meter();
@@ -41,22 +49,32 @@ impl Operations {
             .collect();
         let metrics = Metrics::new(&meter, &regions, &config.callers.listed());
         let readiness = Readiness::default();
+        let shown = InForce::new(config.shown.clone());
+        let tls = config.tls.clone();
+        let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
         let admin = Admin {
             exposition: exposition.clone(),
             refusals: metrics.rpc.refusals().clone(),
             readiness: readiness.clone(),
             quota: metrics.quota.clone(),
             regions,
-            shown: config.shown.clone(),
+            shown: shown.clone(),
             log_level,
+            reload,
         };
+        let purpose = config.admin_tls;
+        let secured = tls.as_ref().zip(purpose).map(|(tls, purpose)| {
+            tls.for_port(purpose, admin::MAX_CONNECTIONS, admin::HANDSHAKE_TIMEOUT)
+        });
         let admin = listener
-            .map(|listener| admin::start(listener, admin))
+            .map(|listener| admin::start(listener, admin, secured))
             .transpose()
             .map_err(|error: io::Error| Error::Start(error))?;
         Ok(Self {
             metrics,
             readiness,
+            tls,
+            shown,
             meter,
             exposition,
             _admin: admin,

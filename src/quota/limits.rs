@@ -36,6 +36,18 @@ pub struct Limits {
     pub sessions_in_flow: Option<Flow>,
 }
 
+/// What the limiter of a region goes by; the configuration may replace it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// What AWS admits.
+    pub limits: Limits,
+    /// How many calls may wait.
+    pub queue: usize,
+    /// The part of the limits that this replica takes while a store that replicas
+    /// share is lost.
+    pub share: f64,
+}
+
 /// How many sessions may be under way at once, and how long one is: creates
 /// beyond `sessions` in one `session_length` would succeed, and fail later in
 /// the hand of the person in front of the camera.

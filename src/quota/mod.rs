@@ -23,7 +23,7 @@ mod window;
 
 pub use adaptive::Adaptive;
 pub use limiter::{Denied, Limiter, Outcome, Permit, Snapshot};
-pub use limits::{Bound, Bounds, DEFAULT_SESSION_LENGTH, Flow, GUARD, Limits};
+pub use limits::{Bound, Bounds, DEFAULT_SESSION_LENGTH, Flow, GUARD, Limits, Terms};
 pub use pace::Pace;
 pub use quantile::RunningQuantile;
 pub use queue::{Full, Key, Pushed, Queue};

@@ -13,6 +13,10 @@ use super::pace::Pace;
 /// AWS by ways of different length, and would meet the next span's.
 const SHORT_SPAN: Duration = Duration::from_secs(2);
 
+/// How many admissions are remembered while nothing bounds them, for a bound that
+/// comes later.
+const REMEMBERED: usize = 1024;
+
 /// Admits at most `limit` in any half-open `span`.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -20,6 +24,8 @@ pub struct Window {
     span: Duration,
     /// The last `limit` admissions, the oldest first.
     taken: VecDeque<Instant>,
+    /// The latest admission that the log has lost; it has all that came after.
+    forgotten: Option<Instant>,
 }
 
 impl Window {
@@ -30,7 +36,36 @@ impl Window {
             limit: usize::try_from(bound.limit.get()).unwrap_or(usize::MAX),
             span: bound.span,
             taken: VecDeque::new(),
+            forgotten: None,
         }
+    }
+
+    /// A log that bounds nothing: a place is free again at once.
+    fn unbounded() -> Self {
+        Self {
+            limit: REMEMBERED,
+            span: Duration::ZERO,
+            taken: VecDeque::new(),
+            forgotten: None,
+        }
+    }
+
+    /// Goes on from another's log. As many as could be may have been taken when that
+    /// log forgot for the last time.
+    fn following(mut self, earlier: &Self) -> Self {
+        if let Some(forgotten) = earlier.forgotten {
+            self.fill(forgotten);
+        }
+        for &at in &earlier.taken {
+            self.take(at);
+        }
+        self
+    }
+
+    /// Counts every place as taken at `at`.
+    fn fill(&mut self, at: Instant) {
+        self.taken = std::iter::repeat_n(at, self.limit).collect();
+        self.forgotten = Some(at);
     }
 
     fn next_slot(&self, pace: Pace) -> Instant {
@@ -62,7 +97,7 @@ impl Window {
         let place = self.taken.partition_point(|&taken| taken <= at);
         self.taken.insert(place, at);
         if self.taken.len() > self.limit {
-            self.taken.pop_front();
+            self.forgotten = self.forgotten.max(self.taken.pop_front());
         }
     }
 
@@ -93,6 +128,7 @@ impl Window {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Windows {
+    /// Of the bounds that are on, or one that bounds nothing.
     windows: Vec<Window>,
     /// When the last admission was, or was due if it came a little late; `None`
     /// lets the next turn be at once.
@@ -105,10 +141,34 @@ impl Windows {
     pub fn new(bounds: impl Into<Bounds>) -> Self {
         let Bounds { creates, sessions } = bounds.into();
         let bounds = [creates, sessions].into_iter().flatten();
+        let mut windows: Vec<_> = bounds.map(Window::new).collect();
+        if windows.is_empty() {
+            windows.push(Window::unbounded());
+        }
         Self {
-            windows: bounds.map(Window::new).collect(),
+            windows,
             last: None,
         }
+    }
+
+    /// Goes by `bounds` from now on. What has been taken stays counted; what is not
+    /// remembered any more, and could matter to a longer span, counts as taken as
+    /// late as it can have been.
+    pub fn rebound(&mut self, bounds: impl Into<Bounds>) {
+        // All logs have the same admissions; this one's reach back farthest.
+        let farthest = self.windows.iter().min_by_key(|window| window.forgotten);
+        let mut windows = Self::new(bounds).windows;
+        if let Some(farthest) = farthest {
+            let followed = windows.into_iter().map(|window| window.following(farthest));
+            windows = followed.collect();
+        }
+        self.windows = windows;
+    }
+
+    /// Whether nothing is bounded.
+    #[must_use]
+    pub fn are_unbounded(&self) -> bool {
+        self.windows.iter().all(|window| window.span.is_zero())
     }
 
     /// Windows in which `history` has been taken, in any order.
@@ -129,7 +189,7 @@ impl Windows {
     pub fn fill(&mut self, now: Instant) {
         self.last = Some(now);
         for window in &mut self.windows {
-            window.taken = std::iter::repeat_n(now, window.limit).collect();
+            window.fill(now);
         }
     }
 
@@ -178,7 +238,7 @@ impl Windows {
     }
 
     fn after(&self, ahead: usize, pace: Pace, next: impl Fn(&Self, Pace) -> Instant) -> Instant {
-        if self.windows.is_empty() {
+        if self.are_unbounded() {
             return pace.start();
         }
         let mut future = self.clone();
@@ -225,209 +285,4 @@ impl Windows {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::quota::limits::{Flow, GUARD, Limits};
-    use std::num::NonZeroU32;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn limits(creates: u32, sessions: u32) -> Limits {
-        Limits {
-            creates_per_second: NonZeroU32::new(creates),
-            sessions_in_flow: NonZeroU32::new(sessions).map(|sessions| Flow {
-                sessions,
-                session_length: SECOND * 10,
-            }),
-        }
-    }
-
-    /// A generator of arrivals that is the same in every run.
-    struct Arrivals(u64);
-
-    impl Arrivals {
-        fn gap(&mut self) -> Duration {
-            self.0 = self
-                .0
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            // Mostly storms, at times a lull.
-            let random = self.0 >> 33;
-            match random % 20 {
-                0 => Duration::from_millis(random % 3_000),
-                _ => Duration::from_micros(random % 30_000),
-            }
-        }
-    }
-
-    fn most_in_any(span: Duration, taken: &[Instant]) -> usize {
-        let counts = taken.iter().enumerate().map(|(first, &at)| {
-            let end = taken.partition_point(|&other| other < at + span);
-            end - first
-        });
-        counts.max().unwrap_or(0)
-    }
-
-    #[test]
-    fn no_span_ever_holds_more_than_the_limit() {
-        for seed in 0..20 {
-            let mut arrivals = Arrivals(seed);
-            let mut windows = Windows::new(limits(25, 75));
-            let mut now = Instant::now();
-            let mut taken = Vec::new();
-            for _ in 0..3_000 {
-                now += arrivals.gap();
-                if windows.next_slot(now) <= now {
-                    windows.take(now);
-                    taken.push(now);
-                }
-            }
-            assert_eq!(most_in_any(SECOND + GUARD, &taken), 25, "seed {seed}");
-            assert_eq!(most_in_any(SECOND * 10 + GUARD, &taken), 75, "seed {seed}");
-        }
-    }
-
-    #[test]
-    fn the_first_second_lets_no_second_burst_through() {
-        let start = Instant::now();
-        let mut windows = Windows::new(limits(25, 0));
-        let mut taken = 0;
-        for millisecond in 0..1_000 {
-            let now = start + Duration::from_millis(millisecond);
-            while windows.next_slot(now) <= now {
-                windows.take(now);
-                taken += 1;
-            }
-        }
-        assert_eq!(taken, 25);
-    }
-
-    #[test]
-    fn the_slot_after_others_is_the_one_that_they_leave() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(2, 5));
-        let foretold: Vec<_> = (0..8).map(|ahead| windows.slot_after(now, ahead)).collect();
-        let taken: Vec<_> = (0..8)
-            .map(|_| {
-                let slot = windows.next_slot(now);
-                windows.take(slot);
-                slot
-            })
-            .collect();
-        assert_eq!(foretold, taken);
-        let second = SECOND + GUARD;
-        let ten = SECOND * 10 + GUARD;
-        let since: Vec<_> = taken.into_iter().map(|slot| slot - now).collect();
-        let zero = Duration::ZERO;
-        assert_eq!(
-            since,
-            [
-                zero,
-                zero,
-                second,
-                second,
-                second * 2,
-                ten,
-                ten,
-                ten + second
-            ]
-        );
-    }
-
-    #[test]
-    fn turns_are_spread_over_the_span_and_as_many_as_the_slots() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(0, 75));
-        for _ in 0..25 {
-            windows.take(now);
-        }
-        let turns: Vec<_> = (0..275)
-            .map(|ahead| windows.turn_after(now, ahead))
-            .collect();
-        let ten = SECOND * 10 + GUARD;
-        let by = |end| turns.partition_point(|&turn| turn < now + end);
-        assert_eq!((by(ten), by(ten * 2), by(ten * 3)), (50, 125, 200));
-        let gaps = turns.windows(2).map(|pair| pair[1] - pair[0]);
-        assert!(
-            gaps.max().unwrap() < SECOND / 3,
-            "somebody waits for a span's end"
-        );
-        assert!(most_in_any(ten, &turns) <= 75);
-    }
-
-    #[test]
-    fn turns_after_a_hasty_burst_are_spread_too() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(25, 0));
-        for millisecond in 0..25 {
-            windows.take(now + Duration::from_millis(millisecond));
-        }
-        let now = now + SECOND + GUARD;
-        let gap = windows.turn_after(now, 1) - windows.turn_after(now, 0);
-        assert_eq!(gap, (SECOND + GUARD) / 25);
-    }
-
-    #[test]
-    fn late_turns_do_not_delay_the_next() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(10, 0));
-        windows.take(now);
-        let turn = windows.next_turn(now);
-        windows.take_turn(turn, turn + GUARD);
-        let next = windows.next_turn(turn + GUARD);
-        assert_eq!(next - turn, turn - now);
-    }
-
-    #[test]
-    fn history_counts_in_any_order_and_full_windows_have_no_slot() {
-        let now = Instant::now();
-        let history = [now, now - SECOND / 2];
-        let windows = Windows::from_history(limits(2, 0), history);
-        assert_eq!(windows.next_slot(now), now + SECOND / 2 + GUARD);
-        let mut windows = Windows::new(limits(2, 5));
-        windows.fill(now);
-        assert_eq!(windows.next_slot(now), now + SECOND * 10 + GUARD);
-    }
-
-    #[test]
-    fn a_slot_given_back_is_there_again() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(1, 0));
-        windows.take(now);
-        windows.give_back(now);
-        assert_eq!(windows.next_slot(now), now);
-    }
-
-    #[test]
-    fn a_delayed_admission_frees_its_slot_as_much_later() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(2, 0));
-        windows.take(now);
-        windows.take(now + SECOND / 10);
-        windows.delay(now, now + SECOND / 2);
-        let slots = [0, 1].map(|ahead| windows.slot_after(now, ahead) - now);
-        assert_eq!(
-            slots,
-            [SECOND * 11 / 10, SECOND * 3 / 2].map(|slot| slot + GUARD)
-        );
-    }
-
-    #[test]
-    fn a_delay_that_is_known_too_late_changes_nothing() {
-        let now = Instant::now();
-        let mut windows = Windows::new(limits(1, 0));
-        windows.take(now);
-        let next = now + SECOND + GUARD;
-        windows.take(next);
-        windows.delay(now, next);
-        assert_eq!(windows.next_slot(next), next + SECOND + GUARD);
-    }
-
-    #[test]
-    fn limits_that_are_off_hold_nobody_up() {
-        let now = Instant::now();
-        let mut windows = Windows::new(Limits::default());
-        windows.take(now);
-        assert_eq!(windows.slot_after(now, 1_000), now);
-    }
-}
+mod tests;

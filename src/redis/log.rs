@@ -50,6 +50,22 @@ impl Log {
         Self::new(window, std::iter::repeat_n(at, limit))
     }
 
+    /// The same admissions in a log of the shape of `other`. Places of which nothing
+    /// is known count as taken at `unknown`.
+    pub(super) fn shaped(&self, other: &Self, unknown: Option<Instant>) -> Self {
+        let missing = other.limit.saturating_sub(self.taken.len());
+        let mut shaped = Self {
+            limit: other.limit,
+            span: other.span,
+            taken: VecDeque::new(),
+        };
+        let unknown = unknown.into_iter();
+        let unknown = unknown.flat_map(|at| std::iter::repeat_n(at, missing));
+        let known = self.taken.iter().copied();
+        unknown.chain(known).for_each(|at| shaped.take(at));
+        shaped
+    }
+
     /// The first moment not before `now` at which there is a place.
     pub(super) fn next(&self, now: Instant) -> Instant {
         match self.taken.front() {
@@ -73,7 +89,7 @@ impl Log {
     }
 
     /// Counts every place as taken at `at` at the earliest.
-    fn fill(&mut self, at: Instant) {
+    pub(super) fn fill(&mut self, at: Instant) {
         self.taken
             .iter_mut()
             .for_each(|taken| *taken = at.max(*taken));
@@ -87,7 +103,7 @@ impl Log {
     /// replicas together have never used more places than have come free. A share
     /// of less than one place is one in a longer span: the rate is the share's,
     /// though replicas' places may meet in one span.
-    fn share(&self, parts: usize) -> Self {
+    pub(super) fn share(&self, parts: usize) -> Self {
         let limit = self.limit / parts;
         if limit == 0 {
             return Self {

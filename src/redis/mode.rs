@@ -73,6 +73,8 @@ pub(super) struct Asked {
     pub(super) at: Instant,
     turn: u64,
     told: u64,
+    /// Under which windows.
+    terms: u64,
 }
 
 #[derive(Debug)]
@@ -99,17 +101,29 @@ pub(super) struct Mode {
     told: u64,
     /// Since when Redis has not failed.
     well_since: Instant,
+    /// Counts the changes of the windows.
+    terms: u64,
+    /// Whether admissions may matter to the windows that nobody remembers.
+    forgetful: bool,
+}
+
+/// New windows instead of those that there are.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    /// Each with the place of the one that it takes the place of, if it is not new.
+    pub(super) windows: Vec<(Window, Option<usize>)>,
+    /// Into how many equal shares the quota falls apart.
+    pub(super) shares: NonZeroU32,
 }
 
 impl Mode {
     /// Nobody has answered yet: whatever was admitted before may have been
     /// admitted just now.
     pub(super) fn new(windows: Vec<Window>, share: NonZeroU32, now: Instant) -> Self {
-        let parts = usize::try_from(share.get()).unwrap_or(usize::MAX);
         let known: Vec<_> = windows.iter().map(|w| Log::taken(*w, now)).collect();
         let mut mode = Self {
             windows,
-            parts,
+            parts: parts(share),
             state: State::Alone,
             turn: 0,
             memory: None,
@@ -121,9 +135,63 @@ impl Mode {
             number: 0,
             told: 0,
             well_since: now,
+            terms: 0,
+            forgetful: false,
         };
         mode.fall_back(now);
         mode
+    }
+
+    /// Goes by other windows from now on. What has been admitted stays counted.
+    ///
+    /// Redis has all that matters to a span that is not longer. With a longer one, or
+    /// one that is new, this replica takes its share and no more until Redis knows
+    /// what matters to it.
+    pub(super) fn rebound(&mut self, terms: &Terms, now: Instant) {
+        let new = terms.windows.iter();
+        let earlier = |place: Option<usize>| place.and_then(|place| self.windows.get(place));
+        let longer = new.clone().any(|(window, place)| {
+            earlier(*place).is_none_or(|earlier| window.span > earlier.span)
+        });
+        let parts = parts(terms.shares);
+        let (known, own) = new
+            .map(|(window, place)| self.logs(*window, *place, parts, now))
+            .unzip();
+        self.known = known;
+        self.own = own;
+        self.windows = terms.windows.iter().map(|(window, _)| *window).collect();
+        self.parts = parts;
+        self.terms += 1;
+        if longer {
+            self.forgetful = true;
+            match self.state {
+                State::Alone => {}
+                State::Shared | State::Rejoining => self.forgotten(now),
+            }
+        }
+    }
+
+    /// What is known of all admissions and of this replica's own, for a window in the
+    /// place of another.
+    fn logs(&self, new: Window, place: Option<usize>, parts: usize, now: Instant) -> (Log, Log) {
+        let whole = Log::new(new, []);
+        let share = whole.share(parts);
+        let earlier = place.and_then(|place| {
+            let span = self.windows.get(place)?.span;
+            Some((span, self.known.get(place)?, self.own.get(place)?))
+        });
+        let Some((span, known, own)) = earlier else {
+            let mut share = share;
+            share.fill(now);
+            return (Log::taken(new, now), share);
+        };
+        // Redis forgets what is older than a span.
+        let unknown = self.known_at.checked_sub(span).unwrap_or(self.known_at);
+        (
+            known.shaped(&whole, Some(unknown)),
+            // The other replicas' shares grow by as much at the same time.
+            own.shaped(&share, Some(now)),
+        )
     }
 
     pub(super) fn state(&self) -> State {
@@ -169,6 +237,7 @@ impl Mode {
             at,
             turn: self.turn,
             told: self.number,
+            terms: self.terms,
         }
     }
 
@@ -212,6 +281,10 @@ impl Mode {
         answer: Answer,
         now: Instant,
     ) -> Option<Instant> {
+        if asked.terms != self.terms {
+            // It tells of other windows.
+            return None;
+        }
         let stale = asked.turn != self.turn;
         let forgotten = self.memory.as_ref() != Some(&answer.memory);
         if stale && (forgotten || self.state == State::Alone) {
@@ -225,12 +298,15 @@ impl Mode {
         }
         self.told = self.told.max(asked.told);
         match self.state {
-            State::Alone if first && self.mine.is_empty() => self.enter(State::Shared),
+            State::Alone if first && self.mine.is_empty() && !self.forgetful => {
+                self.enter(State::Shared);
+            }
             State::Alone => {
                 self.well_since = now;
                 self.enter(State::Rejoining);
             }
             State::Rejoining if !stale && now - self.well_since >= self.dwell() => {
+                self.forgetful = false;
                 self.enter(State::Shared);
             }
             State::Shared | State::Rejoining => {}
@@ -298,6 +374,10 @@ impl Mode {
         self.number += 1;
         self.own.iter_mut().for_each(|log| log.take(at));
     }
+}
+
+fn parts(shares: NonZeroU32) -> usize {
+    usize::try_from(shares.get()).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

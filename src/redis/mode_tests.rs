@@ -150,3 +150,82 @@ fn a_replica_expects_what_it_took_lately_or_an_equal_part() {
         assert!((lately.share() - share).abs() < 1e-9, "{lately:?}");
     }
 }
+
+fn terms(limit: u32, span: Duration, place: Option<usize>) -> Terms {
+    let limit = NonZeroU32::new(limit).unwrap();
+    Terms {
+        windows: vec![(Window { limit, span }, place)],
+        shares: NonZeroU32::new(3).unwrap(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_limit_of_the_same_span_stays_shared_and_answers_of_the_old_one_do_not_count() {
+    let now = Instant::now();
+    let mut mode = mode(6, 3, now);
+    mode.hears("a", now);
+    let asked = mode.asking(now);
+    mode.rebound(&terms(9, SECOND, Some(0)), now);
+    assert_eq!(mode.state(), State::Shared);
+    let late = answer("a", Some(now), &[now; 6]);
+    assert_eq!(mode.answered(asked, late, now), None);
+    let asked = mode.asking(now);
+    let slot = mode.answered(asked, answer("a", Some(now), &[now; 7]), now);
+    assert_eq!(slot, Some(now));
+    // Redis is lost: three places of the nine are this replica's, one of them taken by
+    // what the others may hold.
+    mode.fails(now);
+    let slots: Vec<_> = (0..4).map(|_| mode.plan(now)).collect();
+    let later = |spans| Plan::Take(now + SECOND * spans);
+    assert_eq!(slots, [later(1), later(1), later(2), later(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_longer_span_takes_the_share_until_redis_has_seen_one() {
+    let start = Instant::now();
+    let mut mode = mode(6, 3, start);
+    mode.hears("a", start);
+    let now = start + SECOND;
+    mode.rebound(&terms(6, SECOND * 4, Some(0)), now);
+    assert_eq!(mode.state(), State::Rejoining);
+    assert!(matches!(mode.plan(now), Plan::Ask(at) if at > now));
+    mode.hears("a", now + SECOND * 3);
+    assert_eq!(mode.state(), State::Rejoining);
+    mode.hears("a", now + SECOND * 4);
+    assert_eq!(mode.state(), State::Shared);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_new_counts_as_used_up_also_where_redis_was_never_met() {
+    let start = Instant::now();
+    let mut mode = Mode::new(Vec::new(), NonZeroU32::new(3).unwrap(), start);
+    assert_eq!(mode.plan(start), Plan::Take(start));
+    mode.mine.clear();
+    mode.rebound(&terms(6, SECOND, None), start);
+    assert_eq!(mode.plan(start), Plan::Wait(start + SECOND));
+    mode.hears("a", start);
+    assert_eq!(mode.state(), State::Rejoining, "nobody told Redis");
+    mode.rebound(&terms(1, SECOND, None), start);
+    assert_eq!(mode.plan(start), Plan::Ask(start + SECOND * 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn alone_a_cut_holds_at_once_and_a_raise_after_a_span() {
+    let start = Instant::now();
+    let mut mode = mode(6, 3, start);
+    mode.hears("a", start);
+    mode.fails(start);
+    let now = start + SECOND;
+    let take = |mode: &mut Mode| match mode.plan(now) {
+        Plan::Take(at) => at - now,
+        other => panic!("{other:?}"),
+    };
+    let one = SECOND;
+    assert_eq!([take(&mut mode), take(&mut mode)], [Duration::ZERO, one]);
+    mode.rebound(&terms(12, SECOND, Some(0)), now);
+    assert_eq!(mode.state(), State::Alone);
+    let raised: Vec<_> = (0..5).map(|_| take(&mut mode)).collect();
+    assert_eq!(raised, [one, one, one, one * 2, one * 2]);
+    mode.rebound(&terms(3, SECOND, Some(0)), now);
+    assert_eq!(take(&mut mode), one * 3, "one of three, after the last");
+}

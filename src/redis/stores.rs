@@ -1,11 +1,13 @@
 //! Plugs what Redis keeps into the seams of the quota and of the ledger.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{Records, State, Windows};
+use super::{Records, Settings, State, Windows};
 use crate::quota::{self, Limits, Outlook, Reserving};
 use crate::region::Region;
 use crate::session::{Session, SessionId};
@@ -15,8 +17,7 @@ use crate::upstream::ledger::{self, Fingerprint, Key, Outcome, Over, Record};
 #[derive(Debug)]
 pub struct SharedQuota {
     windows: Windows,
-    limits: Limits,
-    share: f64,
+    terms: ArcSwap<(Limits, f64)>,
 }
 
 impl SharedQuota {
@@ -26,9 +27,15 @@ impl SharedQuota {
     pub fn new(windows: Windows, limits: Limits, share: f64) -> Self {
         Self {
             windows,
-            limits,
-            share,
+            terms: ArcSwap::from_pointee((limits, share)),
         }
+    }
+
+    /// Goes by other limits from now on; `settings` are what the windows make of them.
+    /// The limiter over it is to be told after.
+    pub fn rebound(&self, limits: Limits, share: f64, settings: &Settings) {
+        self.terms.store(Arc::new((limits, share)));
+        self.windows.rebound(settings);
     }
 }
 
@@ -39,9 +46,10 @@ impl quota::Store for SharedQuota {
 
     fn outlook(&self) -> Outlook {
         let known = self.windows.known();
+        let (limits, share) = **self.terms.load();
         let bounds = match known.state {
-            State::Shared => self.limits.into(),
-            State::Alone | State::Rejoining => self.limits.share(self.share),
+            State::Shared => limits.into(),
+            State::Alone | State::Rejoining => limits.share(share),
         };
         Outlook {
             bounds,

@@ -20,6 +20,10 @@
 
 local SLACK_MS = 1000
 
+-- For how many spans admissions are kept: a replica that goes over to a longer span
+-- before the others do must still find what matters to it.
+local KEPT_SPANS = 2
+
 local function integer(number)
   return string.format('%.0f', number)
 end
@@ -79,8 +83,8 @@ end
 local told = 6 + #windows * 4
 
 for _, window in ipairs(windows) do
-  -- A slot lies at or after now: what is a span old no longer matters.
-  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span))
+  -- A slot lies at or after now: what is a span old no longer matters here.
+  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - KEPT_SPANS * window.span))
   for i = told, #ARGV, 2 do
     local age = tonumber(ARGV[i + 1])
     if age < window.span then
@@ -107,7 +111,7 @@ for i, window in ipairs(windows) do
     window.replicas[#window.replicas + 1] = me
   end
   if #times > 0 then
-    local left = times[#times] - now + window.span
+    local left = times[#times] - now + KEPT_SPANS * window.span
     redis.call('PEXPIRE', window.key, integer(math.ceil(left / 1000) + SLACK_MS))
   end
   logs[i] = {}
@@ -118,14 +122,17 @@ end
 
 local mine, all, replicas, seen = 0, 0, 1, { [me] = true }
 if windows[1] then
-  for _, replica in ipairs(windows[1].replicas) do
-    all = all + 1
-    if replica == me then
-      mine = mine + 1
-    end
-    if not seen[replica] then
-      seen[replica] = true
-      replicas = replicas + 1
+  local since = now - windows[1].span
+  for i, replica in ipairs(windows[1].replicas) do
+    if windows[1].times[i] > since then
+      all = all + 1
+      if replica == me then
+        mine = mine + 1
+      end
+      if not seen[replica] then
+        seen[replica] = true
+        replicas = replicas + 1
+      end
     end
   end
 end

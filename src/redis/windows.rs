@@ -5,14 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::clock::{Clock, signed_micros};
 use super::log::{SHORT_SPAN, Window};
-use super::mode::{Answer, Asked, LOOK_EVERY, Lately, Mode, Plan, State};
+use super::mode::{Answer, Asked, LOOK_EVERY, Lately, Mode, Plan, State, Terms};
 use super::script::Script;
 use super::{Connection, Error};
 use crate::region::Region;
@@ -84,8 +84,10 @@ pub struct Windows {
 struct Shared {
     connection: Connection,
     script: Script,
-    keys: Vec<String>,
-    windows: Vec<Window>,
+    /// What the keys begin with.
+    tag: String,
+    /// Tells that the windows are others now.
+    rebound: Notify,
     /// Makes this replica's admissions distinct from others'.
     replica: Uuid,
     region: Region,
@@ -93,9 +95,38 @@ struct Shared {
     states: watch::Sender<State>,
 }
 
+/// A window for each of these, if it is on.
+const KINDS: [&str; 2] = ["creates", "flow"];
+
+/// The windows of [`KINDS`], as far as they are on.
+#[derive(Clone, Copy, Debug)]
+struct Bounds([Option<Window>; 2]);
+
+impl Bounds {
+    fn of(settings: &Settings) -> Self {
+        Self([settings.creates, settings.flow])
+    }
+
+    fn windows(&self) -> impl Iterator<Item = Window> {
+        self.0.into_iter().flatten()
+    }
+
+    /// Each that is on, with its place among those that were on before.
+    fn after(&self, earlier: &Self) -> Vec<(Window, Option<usize>)> {
+        let mut places = 0..;
+        let mut windows = Vec::new();
+        for (new, old) in self.0.into_iter().zip(earlier.0) {
+            let place = old.and_then(|_| places.next());
+            windows.extend(new.map(|window| (window, place)));
+        }
+        windows
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     mode: Mode,
+    bounds: Bounds,
     clock: Clock,
     /// How long an answer takes, the slow ones remembered for a while: a slot
     /// that is nearer would have passed when it is told.
@@ -119,29 +150,21 @@ impl Windows {
     /// an eye on Redis until they are dropped.
     #[must_use]
     pub fn new(connection: Connection, region: Region, settings: &Settings) -> Self {
-        let named = [("creates", settings.creates), ("flow", settings.flow)];
-        // The braces keep the keys of a region in one slot of a cluster.
-        let tag = format!("{{{}:quota:{region}}}", settings.prefix);
-        let mut keys = vec![format!("{tag}:memory")];
-        let mut windows = Vec::new();
-        for (name, window) in named {
-            if let Some(window) = window {
-                keys.push(format!("{tag}:{name}"));
-                windows.push(window);
-            }
-        }
+        let bounds = Bounds::of(settings);
         let now = Instant::now();
-        let mode = Mode::new(windows.clone(), settings.shares, now);
+        let mode = Mode::new(bounds.windows().collect(), settings.shares, now);
         let (sender, states) = watch::channel(mode.state());
         let shared = Arc::new(Shared {
             connection: connection.apart(),
             script: Script::new(include_str!("windows.lua")),
-            keys,
-            windows,
+            // The braces keep the keys of a region in one slot of a cluster.
+            tag: format!("{{{}:quota:{region}}}", settings.prefix),
+            rebound: Notify::new(),
             replica: Uuid::new_v4(),
             region,
             inner: Mutex::new(Inner {
                 mode,
+                bounds,
                 clock: Clock::new(now),
                 lead: Duration::ZERO,
                 told: None,
@@ -154,6 +177,27 @@ impl Windows {
             states,
             _watch: AbortOnDropHandle::new(watch),
         }
+    }
+
+    /// Goes by the windows and shares of `settings` from now on; its prefix does not
+    /// matter. What has been admitted stays counted.
+    ///
+    /// A replica that still goes by others takes as much as they allow. A longer
+    /// window, or one that is new, lets this replica have its share and no more until
+    /// all that matters to it is in Redis.
+    pub fn rebound(&self, settings: &Settings) {
+        let mut inner = self.shared.lock();
+        let bounds = Bounds::of(settings);
+        let terms = Terms {
+            windows: bounds.after(&inner.bounds),
+            shares: settings.shares,
+        };
+        inner.mode.rebound(&terms, Instant::now());
+        inner.bounds = bounds;
+        // Whoever waits for the next slot looks again, though the state may be the same.
+        self.shared.states.send_replace(inner.mode.state());
+        drop(inner);
+        self.shared.rebound.notify_one();
     }
 
     /// Reserves the next slot.
@@ -221,13 +265,13 @@ impl Windows {
 /// Notices that Redis is lost though nobody asks it, keeps what is known of the
 /// others fresh, and finds Redis again.
 async fn keep_watch(shared: Arc<Shared>) {
-    if shared.windows.is_empty() {
-        return;
-    }
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shared.rebound.notified() => {}
+        }
         shared.ask(None).await;
     }
 }
@@ -244,10 +288,10 @@ impl Shared {
 
     /// Asks Redis, for a slot or only how things are.
     async fn ask(&self, slot: Option<Instant>) -> Option<Instant> {
-        let (asked, arguments) = self.question(slot);
+        let (asked, keys, arguments) = self.question(slot);
         let answer: Result<Raw, Error> = self
             .connection
-            .invoke(&self.script, &self.keys, &arguments)
+            .invoke(&self.script, &keys, &arguments)
             .await;
         let now = Instant::now();
         let mut inner = self.lock();
@@ -274,8 +318,8 @@ impl Shared {
         slot
     }
 
-    /// The script's arguments; see there.
-    fn question(&self, slot: Option<Instant>) -> (Asked, Vec<String>) {
+    /// The script's keys and arguments; see there.
+    fn question(&self, slot: Option<Instant>) -> (Asked, Vec<String>, Vec<String>) {
         let inner = self.lock();
         let now = Instant::now();
         let start = slot.unwrap_or(now).saturating_duration_since(now);
@@ -286,7 +330,11 @@ impl Shared {
             slot.map_or_else(String::new, |_| inner.mode.next_number().to_string()),
             start.max(inner.lead).as_micros().to_string(),
         ];
-        for window in &self.windows {
+        let tag = &self.tag;
+        let mut keys = vec![format!("{tag}:memory")];
+        for (kind, window) in KINDS.iter().zip(&inner.bounds.0) {
+            let Some(window) = window else { continue };
+            keys.push(format!("{tag}:{kind}"));
             arguments.push(window.limit.to_string());
             arguments.extend([window.span, gap(window)].map(|time| time.as_micros().to_string()));
             arguments.push(u8::from(has_bursts(window)).to_string());
@@ -294,7 +342,7 @@ impl Shared {
         for (number, at) in inner.mode.untold() {
             arguments.extend([number.to_string(), signed_micros(now, at).to_string()]);
         }
-        (inner.mode.asking(now), arguments)
+        (inner.mode.asking(now), keys, arguments)
     }
 
     /// Once a loss, each time for a new reason, and once a return; what flaps in

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::material::Problem;
-use super::{Files, Material, Settings};
+use super::{Files, Material, Purpose, Settings};
 use crate::telemetry::metrics::Certificate;
 
 /// Why a connection is not secured, and so not served.
@@ -41,16 +41,33 @@ pub enum Refreshed {
 ///
 /// Connections that are open keep what they began with.
 #[derive(Clone)]
-pub struct Acceptor(Arc<Inner>);
+pub struct Acceptor {
+    inner: Arc<Inner>,
+    purpose: Purpose,
+    bounds: Bounds,
+}
 
 struct Inner {
     files: Files,
     material: ArcSwap<Material>,
     /// Shows when the certificate in force expires.
     certificate: Certificate,
-    handshakes: Semaphore,
-    handshake_timeout: Duration,
     reload_interval: Duration,
+}
+
+#[derive(Clone)]
+struct Bounds {
+    handshakes: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Bounds {
+    fn new(handshakes: usize, timeout: Duration) -> Self {
+        Self {
+            handshakes: Arc::new(Semaphore::new(handshakes)),
+            timeout,
+        }
+    }
 }
 
 impl Acceptor {
@@ -60,14 +77,27 @@ impl Acceptor {
     pub fn new(settings: Settings, certificate: Certificate) -> Self {
         tracing::info!(expires = settings.material.expires(), "TLS certificate");
         certificate.expires(settings.material.not_after());
-        Self(Arc::new(Inner {
+        let inner = Inner {
             files: settings.files,
             material: ArcSwap::from_pointee(settings.material),
             certificate,
-            handshakes: Semaphore::new(settings.max_handshakes),
-            handshake_timeout: settings.handshake_timeout,
             reload_interval: settings.reload_interval,
-        }))
+        };
+        Self {
+            inner: Arc::new(inner),
+            purpose: Purpose::Grpc,
+            bounds: Bounds::new(settings.max_handshakes, settings.handshake_timeout),
+        }
+    }
+
+    /// One for another port, with the same material and bounds of its own.
+    #[must_use]
+    pub fn for_port(&self, purpose: Purpose, max_handshakes: usize, timeout: Duration) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            purpose,
+            bounds: Bounds::new(max_handshakes, timeout),
+        }
     }
 
     /// Makes the handshake. A client that must show a certificate and has no
@@ -79,11 +109,11 @@ impl Acceptor {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let limit = self.0.handshake_timeout;
+        let limit = self.bounds.timeout;
         let handshake = async {
             // The semaphore is never closed.
-            let _permit = self.0.handshakes.acquire().await;
-            let config = Arc::clone(self.0.material.load().config());
+            let _permit = self.bounds.handshakes.acquire().await;
+            let config = Arc::clone(self.inner.material.load().config(self.purpose));
             TlsAcceptor::from(config).accept(stream).await
         };
         match tokio::time::timeout(limit, handshake).await {
@@ -95,7 +125,7 @@ impl Acceptor {
     /// Where the material comes from.
     #[must_use]
     pub fn files(&self) -> &Files {
-        &self.0.files
+        &self.inner.files
     }
 
     /// Reads the files, and puts what is in them in force if it is new.
@@ -103,21 +133,21 @@ impl Acceptor {
     /// # Errors
     /// When it is no good; then the old material stays in force.
     pub fn refresh(&self) -> Result<Refreshed, Problem> {
-        let read = Material::read(&self.0.files)?;
+        let read = Material::read(&self.inner.files)?;
         Ok(self.replace(read))
     }
 
     /// Puts `material` in force if it is new.
     pub fn replace(&self, material: Material) -> Refreshed {
-        if self.0.material.load().is_same_as(&material) {
+        if self.inner.material.load().is_same_as(&material) {
             return Refreshed::Same;
         }
         tracing::info!(
             expires = material.expires(),
             "TLS certificate, key or client authorities replaced; new connections get them"
         );
-        self.0.certificate.expires(material.not_after());
-        self.0.material.store(Arc::new(material));
+        self.inner.certificate.expires(material.not_after());
+        self.inner.material.store(Arc::new(material));
         Refreshed::Replaced
     }
 
@@ -125,7 +155,7 @@ impl Acceptor {
     /// again when it changes: while files are being swapped, those read may not
     /// fit together for a moment.
     pub async fn follow_files(self) {
-        let mut ticks = interval(self.0.reload_interval);
+        let mut ticks = interval(self.inner.reload_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = None;
         loop {
@@ -153,7 +183,8 @@ impl Acceptor {
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
-            .field("files", &self.0.files)
+            .field("files", &self.inner.files)
+            .field("purpose", &self.purpose)
             .finish_non_exhaustive()
     }
 }
@@ -259,6 +290,25 @@ mod tests {
             tokio::join!(acceptor.accept(server), connector.connect(name, client));
         assert!(second.is_ok() && connected.is_ok());
         assert!(matches!(first.await.unwrap(), Err(Error::Slow(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_of_one_port_holds_no_place_of_another() {
+        let directory = TempDir::new().unwrap();
+        let (acceptor, connector) = acceptor(&directory);
+        let admin = acceptor.for_port(Purpose::Admin { proof: true }, 1, LIMIT / 2);
+        let (_silent, server) = duplex(1024);
+        let held = tokio::spawn(async move { acceptor.accept(server).await.map(drop) });
+        tokio::task::yield_now().await;
+        let (client, server) = duplex(64 * 1024);
+        let name = ServerName::try_from("localhost").unwrap();
+        let (accepted, connected) =
+            tokio::join!(admin.accept(server), connector.connect(name, client));
+        assert!(accepted.is_ok() && connected.is_ok());
+        assert!(!held.is_finished());
+        let (_silent, server) = duplex(1024);
+        let slow = admin.accept(server).await.map(drop);
+        assert!(matches!(slow, Err(Error::Slow(limit)) if limit == LIMIT / 2));
     }
 
     #[tokio::test]

@@ -354,7 +354,11 @@ async fn keys_are_fetched_over_tls_from_a_server_that_the_bundle_vouches_for() {
         key: key.path().to_owned(),
         clients: None,
     };
-    let mut server = ServerConfig::clone(tls::Material::read(&files).unwrap().config());
+    let mut server = ServerConfig::clone(
+        tls::Material::read(&files)
+            .unwrap()
+            .config(tls::Purpose::Grpc),
+    );
     server.alpn_protocols.clear();
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -415,4 +419,43 @@ async fn without_the_issuers_keys_tokens_are_not_judged_and_the_gateway_is_not_r
     assert_eq!(reason, "KEYS_UNAVAILABLE");
     let mut states = watch_health(gateway.connect().await).await;
     until(&mut states, ServingStatus::NotServing).await;
+}
+
+#[tokio::test]
+async fn callers_with_the_same_request_token_never_see_each_others_session() {
+    let emulator = emulator().await;
+    let hash = |token: &str| -> String {
+        let digest = Sha256::digest(token);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let tokens = ["shop", "pay"].map(|caller| {
+        let sha256 = hash(&format!("{TOKEN}-{caller}"));
+        format!("[[tokens]]\ncaller = '{caller}'\nsha256 = '{sha256}'\n")
+    });
+    let toml = format!("{ONE_REGION}{}", tokens.concat());
+    let gateway = Running::configured(&emulator, &toml).await;
+    let create = async |caller: &str| {
+        let mut request = Request::new(CreateSessionRequest {
+            client_request_token: Some("the-same".to_owned()),
+            ..CreateSessionRequest::default()
+        });
+        let authorization = format!("Bearer {TOKEN}-{caller}").parse().unwrap();
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", authorization);
+        let mut client = gateway.client().await;
+        let session = client.create_session(request).await.unwrap().into_inner();
+        (session.session_id, session.replayed)
+    };
+    let shops = create("shop").await;
+    let pays = create("pay").await;
+    assert_ne!(shops.0, pays.0);
+    assert_eq!((shops.1, pays.1), (false, false));
+    // Not through AWS's own memory of tokens either.
+    let journal = emulator.journal();
+    let sent = journal.requests.iter();
+    let sent = sent.map(|request| request.body.as_ref().unwrap()["ClientRequestToken"].clone());
+    let sent: Vec<_> = sent.collect();
+    assert!(sent.len() == 2 && sent[0] != sent[1], "{sent:?}");
+    assert_eq!(create("shop").await, (shops.0, true));
+    assert_eq!(create("pay").await, (pays.0, true));
 }

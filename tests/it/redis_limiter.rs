@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use face_liveness_gateway::caller::Caller;
 use face_liveness_gateway::quota::{Bounds, Denied, Limiter, Limits, Outcome, Permit, Source};
-use face_liveness_gateway::redis::{self, Settings, SharedQuota, Windows};
+use face_liveness_gateway::redis::{self, Settings, SharedQuota, State, Windows};
 use face_liveness_gateway::region::Region;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
@@ -113,4 +113,61 @@ async fn the_only_busy_replica_of_three_has_the_whole_quota() {
     println!("200 at once: {granted} granted; the least wait told {least:?}");
     assert!((40..=50).contains(&granted), "{granted}");
     assert!(least > SECOND * 3 / 2, "{least:?}");
+}
+
+/// What so many sessions that are so long come to, for one of three replicas.
+fn flow(sessions: u32, span: Duration) -> Settings {
+    Settings {
+        prefix: "test".to_owned(),
+        creates: None,
+        flow: NonZeroU32::new(sessions).map(|limit| redis::Window { limit, span }),
+        shares: NonZeroU32::new(3).unwrap(),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn replicas_whose_limits_differ_for_a_moment_count_what_the_others_took() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let server = Server::start(&[]).await;
+    let replica = async || {
+        let connection = connection(&server.url()).await;
+        let region = Region::parse("us-east-1").unwrap();
+        let windows = Windows::new(connection, region, &flow(4, HOUR));
+        windows.look().await;
+        windows
+    };
+    let (first, second) = (replica().await, replica().await);
+    let is_near = async |windows: &Windows| {
+        let slot = windows.reserve().await.slot;
+        slot <= Instant::now() + SECOND * 60
+    };
+    // Of a long span half of the places are there at once.
+    assert_eq!([is_near(&first).await, is_near(&second).await], [true; 2]);
+    first.rebound(&flow(12, HOUR));
+    for _ in 0..4 {
+        assert!(is_near(&first).await, "two of twelve were taken");
+    }
+    assert!(!is_near(&second).await, "it still goes by four");
+    second.rebound(&flow(12, HOUR));
+    assert!(!is_near(&second).await, "seven of twelve were taken");
+    first.rebound(&flow(3, HOUR));
+    assert!(!is_near(&first).await);
+    assert_eq!([first.state(), second.state()], [State::Shared; 2]);
+
+    // Redis may not have all that matters to a longer span, or to a new one.
+    first.rebound(&flow(300, HOUR * 2));
+    assert_eq!(first.state(), State::Rejoining);
+    first.look().await;
+    second.rebound(&Settings {
+        creates: flow(9, SECOND).flow,
+        ..flow(12, HOUR)
+    });
+    assert_eq!(second.state(), State::Rejoining);
+    second.rebound(&Settings {
+        flow: None,
+        ..flow(12, HOUR)
+    });
+    second.look().await;
+    assert!(is_near(&second).await, "without windows there is no limit");
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{OTHER, Series, durations, region_label};
 use crate::caller::Caller;
-use crate::quota::{Flow, Limiter, Limits};
+use crate::quota::{Flow, Limiter, Terms};
 use crate::redis::State;
 use crate::region::Region;
 
@@ -162,9 +162,8 @@ impl Drop for Wait {
 pub(crate) struct RegionQuota {
     pub(crate) region: Region,
     pub(crate) limiter: Limiter,
-    pub(crate) limits: Limits,
-    /// Calls that may wait.
-    pub(crate) queue: usize,
+    /// What it goes by, which may change.
+    pub(crate) terms: watch::Receiver<Terms>,
     /// The store that replicas share, if there is one.
     pub(crate) store: Option<Store>,
 }
@@ -173,15 +172,14 @@ pub(crate) struct RegionQuota {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(crate) state: watch::Receiver<State>,
-    /// The part of the quota that the replica takes while the store is lost.
-    pub(crate) share: f64,
 }
 
 impl RegionQuota {
     /// The limits as creates a second, by the name of what they bound.
     fn rates(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let creates = self.limits.creates_per_second.map(NonZeroU32::get);
-        let sessions = self.limits.sessions_in_flow.map(per_second);
+        let limits = self.terms.borrow().limits;
+        let creates = limits.creates_per_second.map(NonZeroU32::get);
+        let sessions = limits.sessions_in_flow.map(per_second);
         let creates = creates.map(|creates| ("creates", f64::from(creates)));
         creates
             .into_iter()
@@ -199,7 +197,7 @@ impl RegionQuota {
             .as_ref()
             .map_or(1.0, |store| match *store.state.borrow() {
                 State::Shared => 1.0,
-                State::Alone | State::Rejoining => store.share,
+                State::Alone | State::Rejoining => self.terms.borrow().share,
             });
         snapshot.factor * share
     }
@@ -229,7 +227,10 @@ pub(super) fn observe(meter: &Meter, regions: Vec<RegionQuota>) {
         (
             "face_liveness.quota.queue.limit",
             "Calls that may wait for a permit",
-            |of, see| see(of.queue as u64, &[region_label(&of.region)]),
+            |of, see| {
+                let queue = of.terms.borrow().queue;
+                see(queue as u64, &[region_label(&of.region)]);
+            },
         ),
     ];
     for (name, description, look) in counts {
