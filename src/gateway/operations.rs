@@ -6,13 +6,15 @@ use std::net::TcpListener;
 use opentelemetry::metrics::Meter;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, FLUSH_TIMEOUT};
+use super::Error;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::readiness::Readiness;
 use crate::region::Region;
-use crate::telemetry::logs::LevelHandle;
-use crate::telemetry::metrics::{Exposition, Metrics, RegionQuota};
+use crate::telemetry::logs;
+use crate::telemetry::metrics::{Exposition, Loss, Metrics, RegionQuota};
+use crate::telemetry::otlp::Exit;
+use crate::telemetry::traces::Traces;
 
 /// Metrics and the admin port, from the first moment to the last.
 #[derive(Debug)]
@@ -20,7 +22,8 @@ pub(super) struct Operations {
     pub(super) metrics: Metrics,
     pub(super) readiness: Readiness,
     meter: Meter,
-    exposition: Exposition,
+    /// Of the metrics.
+    exit: Exit,
     /// Ends when this is dropped.
     _admin: Option<AbortOnDropHandle<()>>,
 }
@@ -30,10 +33,13 @@ impl Operations {
     pub(super) fn start(
         config: &Config,
         listener: Option<TcpListener>,
-        log_level: Option<LevelHandle>,
+        log: Option<&logs::Handle>,
+        traces: &Traces,
     ) -> Result<Self, Error> {
         let exposition = Exposition::new(&config.otlp)?;
+        let exit = exposition.exit();
         let meter = exposition.meter();
+        Metrics::observe_losses(&meter, losses(traces, log));
         let regions: Vec<Region> = config
             .regions
             .iter()
@@ -42,13 +48,13 @@ impl Operations {
         let metrics = Metrics::new(&meter, &regions, &config.callers.listed());
         let readiness = Readiness::default();
         let admin = Admin {
-            exposition: exposition.clone(),
+            exposition,
             refusals: metrics.rpc.refusals().clone(),
             readiness: readiness.clone(),
             quota: metrics.quota.clone(),
             regions,
             shown: config.shown.clone(),
-            log_level,
+            log_level: log.map(logs::Handle::level),
         };
         let admin = listener
             .map(|listener| admin::start(listener, admin))
@@ -58,7 +64,7 @@ impl Operations {
             metrics,
             readiness,
             meter,
-            exposition,
+            exit,
             _admin: admin,
         })
     }
@@ -68,8 +74,29 @@ impl Operations {
         Metrics::observe_quotas(&self.meter, quotas);
     }
 
-    /// Sends what has not been sent.
-    pub(super) async fn end(self) {
-        self.exposition.shut_down(FLUSH_TIMEOUT).await;
+    /// Nothing is counted or served any more.
+    pub(super) fn end(self) -> Exit {
+        self.exit
     }
+}
+
+/// What is lost of spans, and of the log if it is the gateway's own.
+fn losses(traces: &Traces, log: Option<&logs::Handle>) -> Vec<Loss> {
+    let traces = traces.clone();
+    let mut losses = vec![Loss {
+        kind: "spans",
+        total: Box::new(move || traces.lost()),
+    }];
+    if let Some(log) = log {
+        let (lines, records) = (log.clone(), log.clone());
+        losses.push(Loss {
+            kind: "log_lines",
+            total: Box::new(move || lines.lost_lines()),
+        });
+        losses.push(Loss {
+            kind: "log_records",
+            total: Box::new(move || records.lost_records()),
+        });
+    }
+    losses
 }

@@ -272,7 +272,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
     let config = config(&emulator().await, ONE_REGION).await;
     let (log, _subscriber) =
         Log::prepare(config.log, &config.otlp, std::io::stderr, false).unwrap();
-    let bound = Gateway::bind(config).unwrap().with_log_level(log.level());
+    let bound = Gateway::bind(config).unwrap().with_log(log.handle());
     let gateway = Running::run(bound);
     let level = get(gateway.admin, "/log-level").await;
     assert_eq!(level.json()["filter"], "info");
@@ -281,7 +281,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
         (changed.code, &changed.json()["filter"]),
         (200, &"debug".into())
     );
-    assert_eq!(log.level().get().to_string(), "debug");
+    assert_eq!(log.handle().level().get().to_string(), "debug");
 
     let large = format!("{{\"filter\": \"{}\"}}", "x".repeat(2048));
     for (kind, body, code, told) in [
@@ -309,7 +309,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
         assert_eq!(refused.code, code, "{body}");
         assert!(refused.body.contains(told), "{}", refused.body);
     }
-    assert_eq!(log.level().get().to_string(), "debug");
+    assert_eq!(log.handle().level().get().to_string(), "debug");
 }
 
 #[tokio::test]
