@@ -26,7 +26,7 @@ use crate::config::{
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
-use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::logs;
 use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
@@ -125,11 +125,11 @@ impl Dev {
         })
     }
 
-    /// Lets the admin port change the level of the log.
+    /// As [`Gateway::with_log`].
     #[must_use]
-    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+    pub fn with_log(self, log: logs::Handle) -> Self {
         Self {
-            gateway: self.gateway.with_log_level(handle),
+            gateway: self.gateway.with_log(log),
             ..self
         }
     }

@@ -16,6 +16,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::collector::{Collector, attributes, settings_for};
+use crate::metrics::Scrape;
 use crate::redis_server::PATIENCE;
 use crate::support::{ONE_REGION, Running, config, emulator};
 
@@ -137,8 +138,8 @@ async fn a_call_is_a_server_span_and_each_attempt_a_client_span_below_it() {
         "throttled"
     );
     assert_eq!(
-        event(server, "faceliveness.queue")["faceliveness.permitted"],
-        "true"
+        event(server, "faceliveness.queue")["faceliveness.queue.outcome"],
+        "granted"
     );
 
     let [failed, made] = of_kind(&spans, SpanKind::Client)[..] else {
@@ -280,6 +281,66 @@ async fn a_call_whose_client_hangs_up_is_cancelled() {
         panic!("{spans:?}")
     };
     assert_eq!(attributes(&attempt.attributes)["error.type"], "cancelled");
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_in_the_queue_is_told_with_its_wait() {
+    let collector = Collector::start().await;
+    let emulator = emulator().await;
+    let toml = "region = 'us-east-1'\n[quota]\ncreates_per_second = 'off'\nconcurrent_sessions = 1\nsession_length = '25s'\n[server]\ndrain_delay = '0s'\n";
+    let mut config = config(&emulator, toml).await;
+    config.otlp = collector.settings(&[]);
+    let gateway = Running::start(config);
+    let mut client = gateway.client().await;
+    client
+        .create_session(CreateSessionRequest::default())
+        .await
+        .unwrap();
+    let waiting = tokio::spawn(async move { client.create_session(call(true)).await });
+    let queue = "face_liveness_quota_queue_depth";
+    while Scrape::of(&gateway).await.value(queue, &[]) == 0.0 {}
+    waiting.abort();
+    end(gateway).await;
+
+    let spans = collector.spans();
+    let servers = of_kind(&spans, SpanKind::Server);
+    let given_up = servers.iter().find(|span| hex(&span.trace_id) == TRACE);
+    let given_up = given_up.unwrap();
+    let told = attributes(&given_up.attributes);
+    assert_eq!(told["rpc.response.status_code"], "CANCELLED");
+    assert!(told.contains_key("faceliveness.queue_time"), "{told:?}");
+    let wait = event(given_up, "faceliveness.queue");
+    assert_eq!(wait["faceliveness.queue.outcome"], "abandoned");
+    assert!(wait.contains_key("faceliveness.queue_time"), "{wait:?}");
+    assert_eq!(of_kind(&spans, SpanKind::Client).len(), 1);
+}
+
+#[tokio::test]
+async fn callers_traces_are_joined_unless_that_is_switched_off() {
+    for (propagators, joined) in [("tracecontext,baggage", true), ("none", false)] {
+        let collector = Collector::start().await;
+        let emulator = emulator().await;
+        let variables = [("OTEL_PROPAGATORS", propagators)];
+        let gateway = traced(&emulator, &collector, &variables).await;
+        let mut request = call(true);
+        let state = "congo=hush,ot=th:c;p:hush".parse().unwrap();
+        request.metadata_mut().insert("tracestate", state);
+        gateway
+            .client()
+            .await
+            .create_session(request)
+            .await
+            .unwrap();
+        end(gateway).await;
+        let spans = collector.spans();
+        let [server] = of_kind(&spans, SpanKind::Server)[..] else {
+            panic!("{spans:?}")
+        };
+        assert_eq!(hex(&server.trace_id) == TRACE, joined, "{propagators}");
+        let kept = if joined { "ot=th:c" } else { "" };
+        assert_eq!(server.trace_state, kept, "{propagators}");
+        collector.assert_lacks(&["hush"]);
+    }
 }
 
 #[tokio::test]

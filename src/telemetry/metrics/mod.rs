@@ -8,7 +8,8 @@
 //! | [`ledger`] | repeats |
 //! | [`upstream`] | attempts at AWS, retries, sessions |
 //! | [`process`] | the process, the build, the certificate |
-//! | [`exposition`] | reading all of them |
+//! | [`losses`] | telemetry that was lost |
+//! | [`exposition`], [`push`] | reading all of them |
 //!
 //! The README lists every metric. Their labels are bounded: what a peer chooses
 //! (methods, callers without an entry in the configuration) counts as `_OTHER`.
@@ -17,7 +18,9 @@
 
 mod exposition;
 mod ledger;
+mod losses;
 mod process;
+mod push;
 mod quota;
 mod refusals;
 mod rpc;
@@ -37,6 +40,7 @@ use crate::telemetry::semconv;
 pub use exposition::Error;
 pub(crate) use exposition::{Distribution, Exposition, Figures};
 pub(crate) use ledger::{Ledger, Lookup};
+pub(crate) use losses::Loss;
 pub use process::Certificate;
 pub(crate) use quota::{Quota, RegionQuota, Store};
 pub(crate) use refusals::{Refusals, Refused};
@@ -72,6 +76,11 @@ impl Metrics {
     /// Shows the quotas of these regions as well.
     pub(crate) fn observe_quotas(meter: &Meter, regions: Vec<RegionQuota>) {
         quota::observe(meter, regions);
+    }
+
+    /// Shows these losses as well.
+    pub(crate) fn observe_losses(meter: &Meter, losses: Vec<Loss>) {
+        losses::observe(meter, losses);
     }
 }
 
