@@ -245,8 +245,15 @@ impl Gateway {
             .collect::<Result<_, _>>()?;
         let tls = config.tls.clone();
         let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
-        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
-            .map_err(Error::Start)?;
+        let server = Server::start(
+            listener,
+            settings,
+            tls.as_ref(),
+            &metrics.connections,
+            drain.clone(),
+            services,
+        )
+        .map_err(Error::Start)?;
         // Goes on looking at the files while connections drain.
         let mut background = JoinSet::new();
         let mut parts: Vec<Box<dyn reload::Part>> =
