@@ -257,8 +257,15 @@ impl Gateway {
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
         let tls = operations.tls.clone();
-        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
-            .map_err(Error::Start)?;
+        let server = Server::start(
+            listener,
+            settings,
+            tls.as_ref(),
+            &metrics.connections,
+            drain.clone(),
+            services,
+        )
+        .map_err(Error::Start)?;
         // Goes on looking at the files while connections drain.
         let mut background = JoinSet::new();
         let mut parts: Vec<Box<dyn reload::Part>> = vec![

@@ -3,6 +3,7 @@
 //!
 //! | module | instruments |
 //! |---|---|
+//! | [`connections`] | connections open, turned away, ended |
 //! | [`rpc`] | calls by method and status, in flight, refused |
 //! | [`quota`] | permits, waits, queue, rates, the shared store |
 //! | [`ledger`] | repeats |
@@ -16,6 +17,7 @@
 //! Attribute sets are prepared, so that a call only adds to numbers; an
 //! instrument never waits for whoever reads it, nor fails.
 
+mod connections;
 mod exposition;
 mod ledger;
 mod losses;
@@ -37,6 +39,7 @@ use crate::caller::Caller;
 use crate::region::Region;
 use crate::telemetry::semconv;
 
+pub(crate) use connections::{Closing, Connections, Refusal};
 pub use exposition::Error;
 pub(crate) use exposition::{Distribution, Exposition, Figures};
 pub(crate) use ledger::{Ledger, Lookup};
@@ -53,6 +56,7 @@ const OTHER: &str = semconv::METHOD_OTHER;
 /// The instruments of one gateway. By default nobody reads them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
+    pub(crate) connections: Connections,
     pub(crate) rpc: Rpc,
     pub(crate) quota: Quota,
     pub(crate) ledger: Ledger,
@@ -65,6 +69,7 @@ impl Metrics {
     pub(crate) fn new(meter: &Meter, regions: &[Region], callers: &[Caller]) -> Self {
         process::observe(meter);
         Self {
+            connections: Connections::new(meter),
             rpc: Rpc::new(meter),
             quota: Quota::new(meter, regions, callers),
             ledger: Ledger::new(meter),
