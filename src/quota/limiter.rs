@@ -14,7 +14,7 @@ use super::pump;
 use super::quantile::RunningQuantile;
 use super::queue::{Key, Queue};
 use super::store::{Source, Store};
-use super::window::Windows;
+use super::windows::Windows;
 use crate::caller::Caller;
 use crate::region::Region;
 

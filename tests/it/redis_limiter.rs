@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use face_liveness_gateway::caller::Caller;
-use face_liveness_gateway::quota::{Bounds, Denied, Limiter, Limits, Outcome, Permit, Source};
-use face_liveness_gateway::redis::{self, Settings, SharedQuota, Windows};
+use face_liveness_gateway::quota::{Denied, Limiter, Limits, Outcome, Permit, Share, Source};
+use face_liveness_gateway::redis::{Settings, State, Windows};
 use face_liveness_gateway::region::Region;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use crate::redis::connection;
-use crate::redis_server::Server;
+use crate::redis_server::{PATIENCE, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,24 +25,34 @@ const BY_THE_SECOND: Limits = Limits {
     sessions_in_flow: None,
 };
 
-/// One of three replicas.
-async fn replica(server: &Server, limits: Limits) -> Limiter {
-    let region = Region::parse("us-east-1").unwrap();
-    let bounds = Bounds::from(limits);
-    let window = |bound: face_liveness_gateway::quota::Bound| redis::Window {
-        limit: bound.limit,
-        span: bound.span,
-    };
+/// The windows of one of three replicas.
+async fn windows(server: &Server, limits: Limits) -> Windows {
     let settings = Settings {
         prefix: "test".to_owned(),
-        creates: bounds.creates.map(window),
-        flow: bounds.sessions.map(window),
-        shares: NonZeroU32::new(3).unwrap(),
+        limits,
+        share: Share::new(1.0 / 3.0),
     };
-    let windows = Windows::new(connection(&server.url()).await, region.clone(), &settings);
+    let connection = connection(&server.url()).await;
+    let windows = Windows::new(connection, us_east_1(), &settings);
     windows.look().await;
-    let store = SharedQuota::new(windows, limits, 1.0 / 3.0);
-    Limiter::start(region, Source::Shared(Arc::new(store)), 1_000)
+    windows
+}
+
+fn us_east_1() -> Region {
+    Region::parse("us-east-1").unwrap()
+}
+
+fn limiter(windows: Windows) -> Limiter {
+    Limiter::start(us_east_1(), Source::Shared(Arc::new(windows)), 1_000)
+}
+
+/// One of three replicas, which shares the quota.
+async fn replica(server: &Server, limits: Limits) -> Limiter {
+    let windows = windows(server, limits).await;
+    let mut states = windows.states();
+    let shared = states.wait_for(|state| *state == State::Shared);
+    timeout(PATIENCE, shared).await.unwrap().unwrap();
+    limiter(windows)
 }
 
 async fn permit(limiter: &Limiter, caller: &str, patience: Duration) -> Result<Permit, Denied> {
@@ -55,8 +65,7 @@ async fn permit(limiter: &Limiter, caller: &str, patience: Duration) -> Result<P
 #[ignore = "needs redis-server"]
 async fn a_quiet_caller_gets_all_it_asks_for_though_sessions_in_flow_are_short() {
     let server = Server::start(&[]).await;
-    let region = Region::parse("us-east-1").unwrap();
-    let limiter = replica(&server, Limits::of_region(&region)).await;
+    let limiter = replica(&server, Limits::of_region(&us_east_1())).await;
     let mut greedy = JoinSet::new();
     for _ in 0..30 {
         let limiter = limiter.clone();
@@ -75,6 +84,17 @@ async fn a_quiet_caller_gets_all_it_asks_for_though_sessions_in_flow_are_short()
         longest = longest.max(began.elapsed());
     }
     println!("25 permits for the quiet caller, the longest wait {longest:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_first_calls_to_a_new_redis_wait_until_others_could_have_told_it_what_they_took() {
+    let server = Server::start(&[]).await;
+    let limiter = limiter(windows(&server, Limits::of_region(&us_east_1())).await);
+    let calls = (0..10).map(|_| permit(&limiter, "a", SECOND * 2));
+    for answer in join_all(calls).await {
+        let _ = answer.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,22 +1,16 @@
 //! From the configuration to the quota of each region and the ledger, in memory
 //! or shared through Redis.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::config::{Config, RegionConfig, SharedStore};
-use crate::quota::{Bound, Bounds, Limiter, Source, Windows};
-use crate::redis::{self, Connection, Records, SharedQuota, State};
+use crate::quota::{Bounds, Limiter, Share, Source, Windows};
+use crate::redis::{self, Connection, Records, State};
 use crate::region::Region;
 use crate::telemetry::metrics::{self, Metrics, RegionQuota};
 use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
-
-/// Stretches the spans that replicas share: besides the network, clocks are
-/// compared and slots are used a little late. A second's quota is used to 97 %.
-const SHARED_GUARD: Duration = Duration::from_millis(10);
 
 /// The layers that keep to the quota and make repeats harmless.
 #[derive(Debug)]
@@ -63,13 +57,9 @@ impl Budget {
                     states.push((entry.region.clone(), windows.states()));
                     shown = Some(metrics::Store {
                         state: windows.states(),
-                        share: store.share,
+                        share: Share::new(store.share),
                     });
-                    Source::Shared(Arc::new(SharedQuota::new(
-                        windows,
-                        entry.limits,
-                        store.share,
-                    )))
+                    Source::Shared(Arc::new(windows))
                 }
             };
             let limiter = Limiter::start(entry.region.clone(), source, config.quota.queue);
@@ -113,48 +103,10 @@ fn shared_windows(
     store: &SharedStore,
     connection: Connection,
 ) -> redis::Windows {
-    let bounds = Bounds::from(entry.limits);
-    let window = |bound: Bound| redis::Window {
-        limit: bound.limit,
-        span: bound.span + SHARED_GUARD,
-    };
     let settings = redis::Settings {
         prefix: store.key_prefix.clone(),
-        creates: bounds.creates.map(window),
-        flow: bounds.sessions.map(window),
-        shares: shares(store.share),
+        limits: entry.limits,
+        share: Share::new(store.share),
     };
     redis::Windows::new(connection, entry.region.clone(), &settings)
-}
-
-/// Into how many equal shares the quota falls apart: a third is one of three, and
-/// what is no whole part counts as the next smaller one.
-fn shares(share: f64) -> NonZeroU32 {
-    let mut shares = NonZeroU32::MIN;
-    // 0.333 is meant as a third.
-    const TOLERANCE: f64 = 0.01;
-    while f64::from(shares.get()) * share < 1.0 - TOLERANCE && shares < NonZeroU32::MAX {
-        shares = shares.saturating_add(1);
-    }
-    shares
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_one_of_the_parts_that_it_leaves_room_for() {
-        for (share, expected) in [
-            (1.0, 1),
-            (0.5, 2),
-            (0.4, 3),
-            (0.333, 3),
-            (1.0 / 3.0, 3),
-            (0.25, 4),
-            (0.1, 10),
-        ] {
-            assert_eq!(shares(share).get(), expected, "{share}");
-        }
-    }
 }
