@@ -1,7 +1,7 @@
 //! Assembly: a [`Config`] becomes a [`Gateway`] that is bound to its port, which
 //! runs until it is told to shut down.
 
-mod admission;
+mod budget;
 mod operations;
 mod quotas;
 
@@ -27,7 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use self::admission::Budget;
+use self::budget::Budget;
 use self::operations::Operations;
 use crate::caller::Rules;
 use crate::config::{Config, Effective, Origin, Reflection};

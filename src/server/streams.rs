@@ -266,7 +266,7 @@ mod tests {
     async fn a_stream_whose_answer_is_not_taken_is_dropped() {
         let streams = Streams::new(LIMIT);
         let begun = Instant::now();
-        let ended = stream_of(&streams, Full::from("an answer"));
+        let ended = stream_of(&streams, Full::<bytes::Bytes>::from("an answer"));
         ended.await.unwrap_err();
         assert!(begun.elapsed() >= LIMIT);
         assert!(streams.0.idle_since().is_some());

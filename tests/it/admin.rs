@@ -85,7 +85,8 @@ async fn a_lost_store_is_told_and_does_not_make_the_gateway_unready() {
         (1.0, 0.0)
     );
     let effective = "face_liveness_quota_rate_effective_per_second";
-    assert_eq!(scrape.value(effective, &[r#"bound="creates""#]), 12.5);
+    // Half of 25, rounded down, as the share is.
+    assert_eq!(scrape.value(effective, &[r#"bound="creates""#]), 12.0);
 
     let shown = get(gateway.admin, "/config").await.body;
     assert!(
