@@ -146,12 +146,17 @@ fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -
 }
 
 fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
-    let log = match start_log(runtime, dev::log(flags), &otlp::Settings::default()) {
+    let mut mistakes = Vec::new();
+    let otlp = otlp::Settings::read(&environment().0, &mut mistakes);
+    if !mistakes.is_empty() {
+        return fail(USAGE, &Mistakes::from(mistakes));
+    }
+    let log = match start_log(runtime, dev::log(flags), &otlp) {
         Ok(log) => log,
         Err(error) => return fail(FAILURE, &error),
     };
     raise_open_files();
-    match Dev::bind(flags) {
+    match Dev::bind(flags, otlp) {
         Ok(dev) => {
             let dev = dev.with_log(log.handle());
             let run = runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout())));

@@ -5,6 +5,8 @@
 //! gRPC to tell of it. Outside a call everything here does nothing; in a call that
 //! is not sampled no span is built.
 
+mod wait;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +18,12 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
-use tokio::time::Instant;
 use tonic::Code;
 
 use super::semconv;
 use crate::region::Region;
+
+pub(crate) use wait::Wait;
 
 tokio::task_local! {
     static CURRENT: Arc<Call>;
@@ -229,50 +232,6 @@ pub(crate) fn note(learnt: impl FnOnce(&mut Facts)) {
     with_current(|call| learnt(&mut call.lock()));
 }
 
-/// The wait of the next attempt for the account's quota. Dropped before it ended,
-/// it was given up.
-#[derive(Debug)]
-pub(crate) struct Wait {
-    /// None outside a call, and when it has ended.
-    call: Option<Arc<Call>>,
-    began: Instant,
-}
-
-impl Wait {
-    pub(crate) fn begin() -> Self {
-        Self {
-            call: current(),
-            began: Instant::now(),
-        }
-    }
-
-    /// Ends with a permit, or without.
-    pub(crate) fn end(mut self, permitted: bool) {
-        self.tell(if permitted { "granted" } else { "denied" });
-    }
-
-    fn tell(&mut self, outcome: &'static str) {
-        let Some(call) = self.call.take() else { return };
-        let waited = self.began.elapsed();
-        let mut facts = call.lock();
-        facts.waited = Some(waited);
-        facts.queue_time = Some(facts.queue_time.unwrap_or_default() + waited);
-        drop(facts);
-        call.event(semconv::QUEUE_EVENT, || {
-            vec![
-                seconds(semconv::QUEUE_TIME, waited),
-                KeyValue::new(semconv::QUEUE_OUTCOME, outcome),
-            ]
-        });
-    }
-}
-
-impl Drop for Wait {
-    fn drop(&mut self) {
-        self.tell("abandoned");
-    }
-}
-
 /// Tells that the ledger had an answer: a session, or a call under way.
 pub(crate) fn ledger_hit(found: &'static str) {
     with_current(|call| {
@@ -372,22 +331,6 @@ mod tests {
         assert_eq!(seen.as_deref(), Some("leader"));
         assert_eq!(own.as_deref(), Some("follower"));
         assert_eq!(current_id(), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_time_in_the_queue_adds_up_over_the_attempts() {
-        let call = call("a");
-        let wait = call.enter(Wait::begin);
-        tokio::time::advance(Duration::from_secs(1)).await;
-        wait.end(true);
-        call.enter(|| drop(Attempt::begin(&Region::parse("us-east-1").unwrap())));
-        let wait = call.enter(Wait::begin);
-        tokio::time::advance(Duration::from_secs(2)).await;
-        // Given up, and outside the call by now.
-        drop(wait);
-        let facts = call.facts();
-        assert_eq!(facts.queue_time, Some(Duration::from_secs(3)));
-        assert_eq!(facts.attempts, 1);
     }
 
     #[test]

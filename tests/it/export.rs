@@ -1,6 +1,8 @@
 //! The built program sends all of its telemetry to a collector, and its end waits
 //! for none that does not come.
 
+use std::io::BufReader;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
@@ -10,6 +12,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use crate::certificates::{Authority, Secret};
 use crate::collector::Collector;
 use crate::metrics::{Scrape, sent};
+use crate::program::{Started, gateway, lines_until};
 use crate::served::Served;
 use crate::support::{ONE_REGION, Running, config, emulator};
 
@@ -176,4 +179,31 @@ async fn spans_that_find_the_queue_full_are_counted() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn dev_sends_its_telemetry_too() {
+    let collector = Collector::start().await;
+    let mut command = gateway(&[
+        "dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--emulator-listen",
+        "127.0.0.1:0",
+    ]);
+    command
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url())
+        .stdout(Stdio::piped());
+    let mut dev = Started(command.spawn().unwrap());
+    // The collector runs in this runtime.
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut out = BufReader::new(dev.0.stdout.take().unwrap());
+        lines_until(&mut out, "Ctrl-C");
+        let pid = dev.0.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        dev.0.wait().unwrap()
+    });
+    assert_eq!(ended.await.unwrap().code(), Some(0));
+    let create = "faceliveness.v1.FaceLivenessService/CreateSession";
+    assert!(collector.spans().iter().any(|span| span.name == create));
 }

@@ -14,6 +14,8 @@ use face_liveness_client::v1::{
     ChallengePreference, ChallengeType, ChallengeVersions, CreateSessionRequest, OutputConfig,
     Settings,
 };
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prost::Message as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -50,7 +52,12 @@ const PREFIX: &str = "mark-prefix-0004/";
 const BEARER: &str = "mark-bearer-0005";
 const ACCESS_KEY: &str = "AKIAMARK0006";
 const SECRET_KEY: &str = "mark-secret-key-0007";
-const SESSION_TOKEN: &str = "mark-session-token-0008";
+/// As long as those of AWS are at least.
+const SESSION_TOKEN: &str = concat!(
+    "mark-session-token-0008",
+    "IQoJb3JpZ2luX2VjEPTxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+);
 const SESSION: &str = "3a4a0009-0009-4009-8009-000000000009";
 const REDIS_PASSWORD: &str = "mark-redis-0010";
 const COLLECTOR_KEY: &str = "mark-collector-0011";
@@ -120,9 +127,15 @@ fn secrets() -> Vec<String> {
         .filter(|word| word.contains("mark-") || word.contains("MARK") || word.contains("unfit"))
         .map(str::to_owned)
         .collect();
-    marks.extend([SESSION, "bWFyay1iaW5hcnktMDAyMg", "mark-binary-0022"].map(str::to_owned));
+    let others = [
+        SESSION,
+        "mark-session-token-0008",
+        "bWFyay1iaW5hcnktMDAyMg",
+        "mark-binary-0022",
+        "mark-path-0045",
+    ];
+    marks.extend(others.map(str::to_owned));
     marks.extend((50..60).map(|number| format!("mark-field-00{number}")));
-    marks.push("mark-path-0045".to_owned());
     marks
 }
 
@@ -151,7 +164,13 @@ impl Aws {
             answers: Arc::new(Mutex::new(answers.to_vec())),
         };
         let router = Router::new().fallback(answer).with_state(aws.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = TowerToHyperService::new(router.clone());
+                let http = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+            }
+        });
         aws
     }
 }
@@ -162,7 +181,15 @@ async fn answer(
     body: String,
 ) -> axum::response::Response {
     let next = aws.answers.lock().unwrap().pop().unwrap_or(Answer::Session);
-    let said = format!("{headers:?} {body} {SESSION}");
+    let header = |name| headers.get(name).map(|value| value.to_str().unwrap());
+    let signed = [
+        "x-amz-security-token",
+        "authorization",
+        "x-amzn-trace-id",
+        "user-agent",
+    ]
+    .map(header);
+    let said = format!("{SESSION} {body} {signed:?}");
     let refused = |code, kind| (code, json!({ "__type": kind, "message": said }));
     let (code, body): (StatusCode, Value) = match next {
         Answer::Session => (StatusCode::OK, json!({ "SessionId": SESSION })),
