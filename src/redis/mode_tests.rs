@@ -72,7 +72,7 @@ fn a_replica_that_finds_redis_shares_at_once() {
 fn a_memory_that_is_young_is_shared_when_all_have_told_it_what_they_took() {
     let start = Instant::now();
     let mut mode = one_of_three(start);
-    let mut hear = |mode: &mut Mode, age, now| {
+    let hear = |mode: &mut Mode, age, now| {
         let asked = mode.asking(now, true);
         let answer = Answer {
             age,
