@@ -96,7 +96,7 @@ impl Effective {
         // Of a region that comes or goes nothing else needs to be told.
         let whole = |key: &String| {
             let region = key.rsplit_once('.').map(|(region, _)| region.to_owned());
-            key.starts_with("regions.") && region.is_some_and(|it| differing.contains(&it))
+            region.is_some_and(|it| it.starts_with("regions.") && differing.contains(&it))
         };
         let told = differing.iter().filter(|key| !whole(key));
         told.cloned().collect()

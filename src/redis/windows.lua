@@ -30,13 +30,17 @@ local function integer(number)
   return string.format('%.0f', number)
 end
 
--- The admissions of a window, the oldest first: their times and replicas.
-local function read(window)
+-- The admissions of a window that matter now, the oldest first: their times and
+-- replicas. A slot lies at or after now: what is a span old no longer does.
+local function read(window, now)
   local entries = redis.call('ZRANGE', window.key, -window.limit, -1, 'WITHSCORES')
   local times, replicas = {}, {}
   for i = 1, #entries, 2 do
-    times[#times + 1] = tonumber(entries[i + 1])
-    replicas[#replicas + 1] = string.match(entries[i], '^[^:]*')
+    local at = tonumber(entries[i + 1])
+    if at > now - window.span then
+      times[#times + 1] = at
+      replicas[#replicas + 1] = string.match(entries[i], '^[^:]*')
+    end
   end
   return times, replicas
 end
@@ -90,7 +94,6 @@ end
 local told = 6 + #windows * 4
 
 for _, window in ipairs(windows) do
-  -- A slot lies at or after now: what is a span old no longer matters here.
   redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - KEPT_SPANS * window.span))
   for i = told, #ARGV, 2 do
     local age = tonumber(ARGV[i + 1])
@@ -98,7 +101,7 @@ for _, window in ipairs(windows) do
       redis.call('ZADD', window.key, 'NX', integer(now - age), me .. ':' .. ARGV[i])
     end
   end
-  window.times, window.replicas = read(window)
+  window.times, window.replicas = read(window, now)
   -- A span after the limit-th latest admission no span can hold more than the
   -- limit, whatever the order in which the slots were reserved.
   if #window.times == window.limit then
@@ -129,17 +132,14 @@ end
 
 local mine, all, replicas, seen = 0, 0, 1, { [me] = true }
 if windows[1] then
-  local since = now - windows[1].span
-  for i, replica in ipairs(windows[1].replicas) do
-    if windows[1].times[i] > since then
-      all = all + 1
-      if replica == me then
-        mine = mine + 1
-      end
-      if not seen[replica] then
-        seen[replica] = true
-        replicas = replicas + 1
-      end
+  for _, replica in ipairs(windows[1].replicas) do
+    all = all + 1
+    if replica == me then
+      mine = mine + 1
+    end
+    if not seen[replica] then
+      seen[replica] = true
+      replicas = replicas + 1
     end
   end
 end
