@@ -172,7 +172,7 @@ async fn spans_that_find_the_queue_full_are_counted() {
     let lost = Scrape::of(&gateway)
         .await
         .value("face_liveness_telemetry_lost_total", &[r#"kind="spans""#]);
-    assert!((8.0..=12.0).contains(&lost), "{lost}");
+    assert!(lost >= 8.0, "{lost}");
     tokio::time::timeout(Duration::from_secs(20), async {
         gateway.begin_shutdown();
         gateway.ended().await

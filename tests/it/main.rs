@@ -56,5 +56,6 @@ mod shutdown;
 mod signals;
 mod stalled;
 mod tls;
+mod trace_context;
 mod traces;
 mod validation;

@@ -1,8 +1,10 @@
 //! A log that nobody reads stops nothing: calls are answered, lines are lost and
 //! counted, and the program ends.
 
+use face_liveness_client::v1::CreateSessionRequest;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -60,8 +62,11 @@ async fn calls_go_on_and_what_was_lost_is_told_once_somebody_reads_again() {
         .unwrap();
     assert!(counted >= lost, "{told}");
     // What is said from now on is read.
-    check_health(&served, AT_ONCE).await;
-    served.until("grpc.health.v1.Health/Check");
+    let mut request = Request::new(CreateSessionRequest::default());
+    let id = "after-the-stall".parse().unwrap();
+    request.metadata_mut().insert("x-request-id", id);
+    served.client().create_session(request).await.unwrap();
+    served.until("request_id=after-the-stall");
     served.end();
 }
 
