@@ -39,6 +39,7 @@ mod lost_answers;
 mod metrics;
 mod mistakes;
 mod mtls;
+mod peers;
 mod policy;
 mod quotas;
 mod reasons;

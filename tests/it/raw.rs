@@ -63,6 +63,15 @@ pub(crate) async fn post_to(
 
 /// The status of a call with these headers and this body that is refused.
 pub(crate) async fn refusal(gateway: &Running, headers: &[(&str, &str)], body: Bytes) -> Status {
-    let answer = post(gateway, CREATE, &[&[GRPC], headers].concat(), body).await;
+    refused_by(gateway.address, headers, body).await
+}
+
+/// The same by a gateway at this address.
+pub(crate) async fn refused_by(
+    address: SocketAddr,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Status {
+    let answer = post_to(address, CREATE, &[&[GRPC], headers].concat(), body).await;
     Status::from_header_map(answer.headers()).unwrap()
 }
