@@ -53,7 +53,9 @@ fn headline(error: &Error, endpoint: &str) -> String {
         ErrorKind::Transport => format!("Could not connect to the endpoint URL: \"{url}\""),
         ErrorKind::Deadline => format!("Read timeout on endpoint URL: \"{url}\""),
         // The program has no other token than one that is given as it is.
-        ErrorKind::Token => "The token has characters that a header cannot have".to_owned(),
+        ErrorKind::Token => {
+            "The token is empty or has characters that a header cannot have".to_owned()
+        }
         _ => format!(
             "An error occurred ({}) when calling the CreateFaceLivenessSession operation: {}",
             reason(error),

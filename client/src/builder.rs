@@ -155,7 +155,8 @@ impl Builder {
         self
     }
 
-    /// Sends `authorization: Bearer …` with what the callback returns. It is
+    /// Sends `authorization: Bearer …` with what the callback returns, without
+    /// the white space around it, such as the last line's end of a file. It is
     /// called for every attempt, within the call's deadline: keep the token in it
     /// until it expires. Over `http://` whoever is in between can read the token.
     pub fn bearer_token<F, Fut>(mut self, token: F) -> Self

@@ -1,18 +1,20 @@
 //! TLS: rustls with aws-lc, and certificates that are read again when they change.
 
+mod config;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+#[cfg(feature = "testing")]
+pub(crate) use config::server as server_config;
 
 /// The protocol that gRPC speaks, as TLS names it.
 const ALPN_H2: &[u8] = b"h2";
@@ -213,7 +215,7 @@ impl Connector {
     /// Reads the files.
     pub(crate) fn new(tls: Tls) -> Result<Self, TlsError> {
         let material = tls.read()?;
-        let config = Arc::new(config(&tls, &material)?);
+        let config = Arc::new(config::client(&tls, &material)?);
         let server_name = tls.server_name.as_deref().map(server_name).transpose()?;
         Ok(Self {
             tls: Arc::new(tls),
@@ -274,133 +276,10 @@ fn renew(tls: &Tls, known: &Material) -> Result<Option<(Material, Arc<ClientConf
     if material == *known {
         return Ok(None);
     }
-    let config = Arc::new(config(tls, &material)?);
+    let config = Arc::new(config::client(tls, &material)?);
     Ok(Some((material, config)))
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
-}
-
-fn config(tls: &Tls, material: &Material) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = if tls.accept_any {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(algorithms)))
-    } else {
-        builder.with_root_certificates(roots(&material.cas)?)
-    };
-    let mut config = match &material.identity {
-        Some((cert, key)) => {
-            let (chain, key) = identity(cert, key)?;
-            builder.with_client_auth_cert(chain, key)?
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![ALPN_H2.to_vec()];
-    Ok(config)
-}
-
-fn roots(cas: &[Vec<u8>]) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    if cas.is_empty() {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(TlsError::NoSystemAuthorities);
-        }
-        return Ok(roots);
-    }
-    for pem in cas {
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            roots.add(certificate.map_err(|_| TlsError::NoAuthority)?)?;
-        }
-        if roots.len() == before {
-            return Err(TlsError::NoAuthority);
-        }
-    }
-    Ok(roots)
-}
-
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn identity(cert: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(cert)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::Identity(error.to_string()))?;
-    if chain.is_empty() {
-        return Err(TlsError::Identity("it has no certificate".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| TlsError::Identity(error.to_string()))?;
-    Ok((chain, key))
-}
-
-/// What the fake gateway serves with.
-#[cfg(feature = "testing")]
-pub(crate) fn server_config(
-    cert: &str,
-    key: &str,
-    client_ca: Option<&str>,
-) -> Result<rustls::ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
-    use rustls::server::WebPkiClientVerifier;
-
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let (chain, key) = identity(cert.as_bytes(), key.as_bytes())?;
-    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()?;
-    let builder = match client_ca {
-        Some(ca) => {
-            let roots = Arc::new(roots(&[ca.as_bytes().to_vec()])?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-            builder.with_client_cert_verifier(verifier)
-        }
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN_H2.to_vec()];
-    Ok(config)
-}
-
-/// For trials: proves that the server has the key of some certificate.
-#[derive(Debug)]
-struct AcceptAny(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }

@@ -16,7 +16,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::routes::PAGE;
+use super::page::PAGE;
 
 /// The explanation that goes with a refused `Host`.
 const WRONG_HOST: &str =

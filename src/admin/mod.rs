@@ -8,7 +8,9 @@
 
 mod guard;
 mod log_level;
+mod page;
 mod rates;
+mod recent;
 mod reload;
 mod routes;
 mod server;
@@ -19,15 +21,17 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::rates::Rates;
+use self::recent::Recent;
 pub(crate) use self::server::{HANDSHAKE_TIMEOUT, MAX_CONNECTIONS};
 use crate::config::InForce;
 use crate::readiness::Readiness;
 use crate::region::Region;
 use crate::telemetry::logs::LevelHandle;
-use crate::telemetry::metrics::{Exposition, Quota, Refusals};
+use crate::telemetry::metrics::{Exposition, Figures, Quota, Refusals};
 use crate::tls;
 
 /// What there is to show.
@@ -50,8 +54,18 @@ pub(crate) struct Admin {
 struct Shared {
     admin: Admin,
     rates: Rates,
+    recent: Recent,
     started: Instant,
     started_at: SystemTime,
+}
+
+impl Shared {
+    /// The present figures, read off the background runtime, which has permits to
+    /// grant meanwhile.
+    async fn figures(&self) -> Result<Figures, JoinError> {
+        let exposition = self.admin.exposition.clone();
+        tokio::task::spawn_blocking(move || exposition.figures()).await
+    }
 }
 
 /// Serves the port on this runtime until the handle is dropped, in plaintext without
@@ -69,6 +83,7 @@ pub(crate) fn start(
     let on_loopback = listener.local_addr()?.ip().is_loopback();
     let shared = Arc::new(Shared {
         rates: Rates::new(admin.regions.len()),
+        recent: Recent::new(),
         admin,
         started: Instant::now(),
         started_at: SystemTime::now(),
@@ -76,6 +91,6 @@ pub(crate) fn start(
     let router = guard::guarded(routes::routes(Arc::clone(&shared)), on_loopback);
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         let serving = server::serve(listener, router, tls, MAX_CONNECTIONS);
-        tokio::join!(serving, rates::sample(&shared));
+        tokio::join!(serving, rates::sample(&shared), recent::sample(&shared));
     })))
 }

@@ -11,12 +11,10 @@ use axum::routing::{get, post};
 use prometheus::TEXT_FORMAT;
 use serde_json::{Value, json};
 
+use super::page::PAGE;
 use super::{Shared, log_level, reload, status};
 use crate::readiness::Check;
 use crate::telemetry::metrics::Figures;
-
-/// What is served at `/`.
-pub(super) const PAGE: &str = include_str!("page.html");
 
 /// The answer to an unknown path.
 const NOT_FOUND: &str = "there is no such page; there are / /status /metrics /livez /readyz /config /log-level /reload\n";
@@ -52,12 +50,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// Off the background runtime, which has permits to grant meanwhile.
 async fn figures(shared: &Shared) -> Result<Figures, Response> {
-    let exposition = shared.admin.exposition.clone();
-    tokio::task::spawn_blocking(move || exposition.figures())
-        .await
-        .map_err(|error| failed(&error.to_string()))
+    let figures = shared.figures().await;
+    figures.map_err(|error| failed(&error.to_string()))
 }
 
 fn failed(error: &str) -> Response {
@@ -77,7 +72,8 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     json(code, &json!({ "ready": ready, "checks": checks }))
 }
 
-fn check(check: &Check) -> Value {
+/// A check as JSON.
+pub(super) fn check(check: &Check) -> Value {
     json!({
         "name": check.name,
         "ready": check.ready,

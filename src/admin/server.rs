@@ -74,7 +74,9 @@ async fn secured(stream: TcpStream, router: Router, tls: Option<tls::Acceptor>) 
     let Some(tls) = tls else {
         return converse(stream, router).await;
     };
-    match tls.accept(stream).await {
+    // Addresses are not told apart here: whoever operates the gateway has few.
+    let own = Semaphore::new(1);
+    match tls.accept(stream, &own).await {
         Ok(stream) => converse(stream, router).await,
         Err(error) => {
             tracing::debug!(%error, "connection to the admin port ended");

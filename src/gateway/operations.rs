@@ -6,14 +6,16 @@ use std::net::TcpListener;
 use opentelemetry::metrics::Meter;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, FLUSH_TIMEOUT};
+use super::Error;
 use crate::admin::{self, Admin};
 use crate::config::{Config, InForce};
 use crate::readiness::Readiness;
 use crate::region::Region;
 use crate::reload;
-use crate::telemetry::logs::LevelHandle;
-use crate::telemetry::metrics::{Exposition, Metrics, RegionQuota};
+use crate::telemetry::logs;
+use crate::telemetry::metrics::{Exposition, Loss, Metrics, RegionQuota};
+use crate::telemetry::otlp::Exit;
+use crate::telemetry::traces::Traces;
 use crate::tls;
 
 /// Metrics and the admin port, from the first moment to the last.
@@ -26,7 +28,8 @@ pub(super) struct Operations {
     /// What is shown of the configuration.
     pub(super) shown: InForce,
     meter: Meter,
-    exposition: Exposition,
+    /// Of the metrics.
+    exit: Exit,
     /// Ends when this is dropped.
     _admin: Option<AbortOnDropHandle<()>>,
 }
@@ -37,11 +40,14 @@ impl Operations {
     pub(super) fn start(
         config: &Config,
         listener: Option<TcpListener>,
-        log_level: Option<LevelHandle>,
+        log: Option<&logs::Handle>,
+        traces: &Traces,
         reload: Option<reload::Handle>,
     ) -> Result<Self, Error> {
         let exposition = Exposition::new(&config.otlp)?;
+        let exit = exposition.exit();
         let meter = exposition.meter();
+        Metrics::observe_losses(&meter, losses(traces, log));
         let regions: Vec<Region> = config
             .regions
             .iter()
@@ -53,13 +59,13 @@ impl Operations {
         let tls = config.tls.clone();
         let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
         let admin = Admin {
-            exposition: exposition.clone(),
+            exposition,
             refusals: metrics.rpc.refusals().clone(),
             readiness: readiness.clone(),
             quota: metrics.quota.clone(),
             regions,
             shown: shown.clone(),
-            log_level,
+            log_level: log.map(logs::Handle::level),
             reload,
         };
         let purpose = config.admin_tls;
@@ -76,7 +82,7 @@ impl Operations {
             tls,
             shown,
             meter,
-            exposition,
+            exit,
             _admin: admin,
         })
     }
@@ -86,8 +92,29 @@ impl Operations {
         Metrics::observe_quotas(&self.meter, quotas);
     }
 
-    /// Sends what has not been sent.
-    pub(super) async fn end(self) {
-        self.exposition.shut_down(FLUSH_TIMEOUT).await;
+    /// Nothing is counted or served any more.
+    pub(super) fn end(self) -> Exit {
+        self.exit
     }
+}
+
+/// What is lost of spans, and of the log if it is the gateway's own.
+fn losses(traces: &Traces, log: Option<&logs::Handle>) -> Vec<Loss> {
+    let traces = traces.clone();
+    let mut losses = vec![Loss {
+        kind: "spans",
+        total: Box::new(move || traces.lost()),
+    }];
+    if let Some(log) = log {
+        let (lines, records) = (log.clone(), log.clone());
+        losses.push(Loss {
+            kind: "log_lines",
+            total: Box::new(move || lines.lost_lines()),
+        });
+        losses.push(Loss {
+            kind: "log_records",
+            total: Box::new(move || records.lost_records()),
+        });
+    }
+    losses
 }

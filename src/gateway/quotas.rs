@@ -1,21 +1,15 @@
 //! The quota of each region while the gateway runs: the configuration may be read
 //! again, and have other limits, room and shares.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::config::{Config, RegionConfig};
-use crate::quota::{Bound, Bounds, Limiter, Terms};
-use crate::redis::{self, SharedQuota};
+use crate::quota::{Limiter, Share, Terms};
+use crate::redis;
 use crate::region::Region;
 use crate::reload::Part;
-
-/// Stretches the spans that replicas share: besides the network, clocks are
-/// compared and slots are used a little late. A second's quota is used to 97 %.
-const SHARED_GUARD: Duration = Duration::from_millis(10);
 
 /// The limiters of the regions that are served, and what they go by.
 #[derive(Debug)]
@@ -30,7 +24,7 @@ struct OfRegion {
     region: Region,
     limiter: Limiter,
     /// The store that replicas share, if there is one.
-    store: Option<Arc<SharedQuota>>,
+    store: Option<Arc<redis::Windows>>,
     terms: watch::Sender<Terms>,
 }
 
@@ -58,7 +52,7 @@ impl Quotas {
         &mut self,
         region: Region,
         limiter: Limiter,
-        store: Option<Arc<SharedQuota>>,
+        store: Option<Arc<redis::Windows>>,
         terms: Terms,
     ) -> watch::Receiver<Terms> {
         let (terms, followed) = watch::channel(terms);
@@ -111,8 +105,7 @@ impl OfRegion {
             return;
         }
         if let Some(store) = &self.store {
-            // It keeps the prefix that it has.
-            store.rebound(terms.limits, terms.share, &settings(&terms, ""));
+            store.rebound(terms.limits, Share::new(terms.share));
         }
         self.limiter.rebound(terms.limits.into(), terms.queue);
         self.terms.send_replace(terms);
@@ -137,53 +130,6 @@ impl OfRegion {
         }
         if f64::from(least.get()) * share < 1.0 {
             tracing::warn!(%region, share, "quota.share is less than one admission: while the store is lost, replicas keep to the quota only on average");
-        }
-    }
-}
-
-/// How replicas share the quota through Redis.
-pub(super) fn settings(terms: &Terms, prefix: &str) -> redis::Settings {
-    let bounds = Bounds::from(terms.limits);
-    let window = |bound: Bound| redis::Window {
-        limit: bound.limit,
-        span: bound.span + SHARED_GUARD,
-    };
-    redis::Settings {
-        prefix: prefix.to_owned(),
-        creates: bounds.creates.map(window),
-        flow: bounds.sessions.map(window),
-        shares: shares(terms.share),
-    }
-}
-
-/// Into how many equal shares the quota falls apart: a third is one of three, and
-/// what is no whole part counts as the next smaller one.
-fn shares(share: f64) -> NonZeroU32 {
-    let mut shares = NonZeroU32::MIN;
-    // 0.333 is meant as a third.
-    const TOLERANCE: f64 = 0.01;
-    while f64::from(shares.get()) * share < 1.0 - TOLERANCE && shares < NonZeroU32::MAX {
-        shares = shares.saturating_add(1);
-    }
-    shares
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_one_of_the_parts_that_it_leaves_room_for() {
-        for (share, expected) in [
-            (1.0, 1),
-            (0.5, 2),
-            (0.4, 3),
-            (0.333, 3),
-            (1.0 / 3.0, 3),
-            (0.25, 4),
-            (0.1, 10),
-        ] {
-            assert_eq!(shares(share).get(), expected, "{share}");
         }
     }
 }

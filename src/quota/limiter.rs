@@ -120,7 +120,7 @@ impl Limiter {
                 (Slots::Local(windows), None, unbounded)
             }
             Source::Shared(store) => {
-                let unbounded = store.outlook().bounds.is_off();
+                let unbounded = store.outlook().windows.are_unbounded();
                 (Slots::Shared { spare: None }, Some(store), unbounded)
             }
         };

@@ -1,10 +1,11 @@
 -- Admissions of all replicas to one region, in sliding windows.
 --
--- KEYS[1]      the memory's name: whoever finds none gives it one, so a server
---              that lost its memory is told from one that kept it
+-- KEYS[1]      the memory's name: whoever finds none gives it one, with the time
+--              after an "@", so a server that lost its memory is told from one
+--              that kept it
 -- KEYS[2..]    a sorted set for each window: admissions by time (microseconds),
 --              named "replica:number"
--- ARGV[1]      the name to give
+-- ARGV[1]      the name to give, without the time
 -- ARGV[2]      how long the name is kept, in milliseconds
 -- ARGV[3]      the replica that asks
 -- ARGV[4]      the number of the admission to reserve, or '' for none
@@ -14,9 +15,10 @@
 -- then         number and age (microseconds) of admissions that the replica made
 --              elsewhere
 --
--- Answers the memory's name, now, the slot's distance from now (-1 without
--- one), each window's log as distances from now, and of the first window's last
--- span the admissions of this replica, those of all, and the number of replicas.
+-- Answers the memory's name and age (-1 if it is not known), now, the slot's
+-- distance from now (-1 without one), each window's log as distances from now, and
+-- of the first window's last span the admissions of this replica, those of all, and
+-- the number of replicas.
 
 local SLACK_MS = 1000
 
@@ -66,9 +68,14 @@ end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
+redis.call('SET', KEYS[1], ARGV[1] .. '@' .. integer(now), 'NX')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local memory = redis.call('GET', KEYS[1])
+local born = tonumber(string.match(memory, '@(%d+)$'))
+local age = -1
+if born then
+  age = integer(now - born)
+end
 
 local me = ARGV[3]
 local number = ARGV[4]
@@ -141,4 +148,4 @@ local wait = -1
 if number ~= '' then
   wait = integer(slot - now)
 end
-return { memory, integer(now), wait, logs, { mine, all, replicas } }
+return { memory, age, integer(now), wait, logs, { mine, all, replicas } }

@@ -65,6 +65,11 @@ def emulator_binary():
 
 
 @pytest.fixture(scope="session")
+def cli_binary():
+    return _binary("INTEROP_CLI")
+
+
+@pytest.fixture(scope="session")
 def workshop():
     return clients.Workshop(clients.default_directory())
 

@@ -1,6 +1,8 @@
 //! What once was looked for in random input holds for all that was kept of it: the
 //! corpus of each target in `fuzz/`.
 
+#![expect(clippy::print_stdout, reason = "names the input that panics")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 

@@ -38,8 +38,9 @@ const ADMITTED: &str = "
     id = 'spiffe://example.org/**/web'
 ";
 
-fn token_of(caller: &str) -> String {
-    let digest = Sha256::digest(TOKEN);
+/// The entry for a caller's token.
+pub(crate) fn token_of(caller: &str, token: &str) -> String {
+    let digest = Sha256::digest(token);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("[[tokens]]\ncaller = '{caller}'\nsha256 = '{hex}'\n")
 }
@@ -83,7 +84,7 @@ fn unauthenticated(answer: Result<(), Status>) -> String {
 
 #[tokio::test]
 async fn a_static_token_names_its_caller_and_nothing_else_does() {
-    let gateway = serve(&format!("{ADMITTED}{}", token_of("shop"))).await;
+    let gateway = serve(&format!("{ADMITTED}{}", token_of("shop", TOKEN))).await;
     with_bearer(&gateway, TOKEN).await.unwrap();
     let anonymous = create(gateway.connect().await, &[("x-caller-id", "shop")]).await;
     let told = unauthenticated(anonymous);
@@ -117,7 +118,7 @@ async fn a_static_token_names_its_caller_and_nothing_else_does() {
 
 #[tokio::test]
 async fn whom_no_rule_admits_is_refused_though_it_proved_who_it_is() {
-    let gateway = serve(&format!("{ADMITTED}{}", token_of("stranger"))).await;
+    let gateway = serve(&format!("{ADMITTED}{}", token_of("stranger", TOKEN))).await;
     let status = with_bearer(&gateway, TOKEN).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
@@ -149,7 +150,7 @@ async fn health_is_open_and_reflection_as_configured() {
         ("off", Some(Code::Unimplemented), Some(Code::Unimplemented)),
     ] {
         let auth = format!("[auth]\nreflection = '{reflection}'\n");
-        let gateway = serve(&format!("{auth}{}", token_of("shop"))).await;
+        let gateway = serve(&format!("{auth}{}", token_of("shop", TOKEN))).await;
         let mut states = watch_health(gateway.connect().await).await;
         until(&mut states, ServingStatus::Serving).await;
         let code = |answer: Result<(), Status>| answer.err().map(|status| status.code());
@@ -168,7 +169,7 @@ async fn a_certificate_names_its_caller_and_a_bearer_token_counts_before_it() {
     let authority = Authority::new();
     let secret = Secret::new(&authority.server(), &authority.pem());
     let tls = secret.mutual("client_auth = 'optional'");
-    let gateway = serve(&format!("{tls}{ADMITTED}{}", token_of("shop"))).await;
+    let gateway = serve(&format!("{tls}{ADMITTED}{}", token_of("shop", TOKEN))).await;
     let bearer = format!("Bearer {TOKEN}");
     let pair = |name| authority.client(name);
     let web = pair("spiffe://example.org/ns/pay/sa/web");

@@ -219,6 +219,7 @@ pub(crate) struct Bench {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     face-liveness completions bash > ~/.local/share/bash-completion/completions/face-liveness\n  \
+    face-liveness completions fish > ~/.config/fish/completions/face-liveness.fish\n  \
     face-liveness completions zsh > ~/.zfunc/_face-liveness")]
 pub(crate) struct Completions {
     /// The shell

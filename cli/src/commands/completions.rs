@@ -1,5 +1,6 @@
 //! `completions`: scripts that let shells complete the command line.
 
+use clap::ValueEnum as _;
 use clap_complete::{Shell, generate};
 
 use crate::args::{Completions, definition};
@@ -14,6 +15,7 @@ const IDENTIFIER: &str = "face_liveness";
 pub(super) fn run(options: &Completions) -> Result<u8, Failure> {
     let script = match options.shell {
         Shell::Bash => bash(),
+        Shell::Fish => fish(),
         shell => script(shell, PROGRAM),
     };
     output::write(&script).map_err(Failure::exception)?;
@@ -32,4 +34,18 @@ fn script(shell: Shell, program: &str) -> String {
 fn bash() -> String {
     let script = script(Shell::Bash, IDENTIFIER);
     script.replace(&format!(" {IDENTIFIER}\n"), &format!(" {PROGRAM}\n"))
+}
+
+/// The generator leaves out what an argument without a name can be, so that fish
+/// would offer files.
+fn fish() -> String {
+    let shells: Vec<_> = Shell::value_variants()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let shells = shells.join(" ");
+    format!(
+        "{}complete -c {PROGRAM} -n '__fish_seen_subcommand_from completions' -f -a '{shells}'\n",
+        script(Shell::Fish, PROGRAM)
+    )
 }

@@ -9,6 +9,7 @@ mod functions;
 mod literal;
 mod number;
 
+use jmespath::JmespathError;
 use jmespath::ast::Ast;
 use serde_json::Value;
 
@@ -41,11 +42,7 @@ impl Query {
         let source = literal::quote_bare(expression);
         match jmespath::parse(&source) {
             Ok(ast) => Ok(Self { source, ast }),
-            Err(error) => Err(bad(&format!(
-                "Invalid jmespath expression: {}:\n{source}\n{}^",
-                error.reason,
-                " ".repeat(error.column)
-            ))),
+            Err(error) => Err(bad(&described(&source, &error))),
         }
     }
 
@@ -59,6 +56,22 @@ impl Query {
         }
         .eval(&self.ast, &value)
     }
+}
+
+/// The reason and the place, where Python's jmespath puts its caret: it quotes an
+/// expression whose words it can read.
+fn described(source: &str, error: &JmespathError) -> String {
+    let reason = error.reason.to_string();
+    let (quote, indent) = match reason.contains(" -- found ") {
+        true => ("\"", 1),
+        false => ("", 0),
+    };
+    // The offset counts bytes.
+    let before = source
+        .char_indices()
+        .take_while(|(at, _)| *at < error.offset);
+    let caret = " ".repeat(before.count() + indent);
+    format!("Invalid jmespath expression: {reason}:\n{quote}{source}{quote}\n{caret}^")
 }
 
 #[cfg(test)]

@@ -131,13 +131,31 @@ fn a_mistake_in_an_expression_is_marked_with_a_caret() {
         told.starts_with("Bad value for --query foo bar: Invalid jmespath expression: "),
         "{told}"
     );
-    assert!(told.ends_with("\nfoo bar\n    ^"), "{told}");
+    for (expression, place) in [
+        ("foo bar", "\n\"foo bar\"\n     ^"),
+        ("foo.", "\n\"foo.\"\n     ^"),
+        ("\"é\"..b", "\n\"\"é\"..b\"\n     ^"),
+        ("foo #", "\nfoo #\n    ^"),
+        ("'foo", "\n'foo\n^"),
+    ] {
+        let told = Query::parse(expression).unwrap_err();
+        assert!(told.ends_with(place), "{told}");
+    }
     let told = Query::parse(" ").unwrap_err();
     assert!(told.ends_with("cannot be empty."), "{told}");
 }
 
+/// What the system gives a program's main thread, in which queries run. Tests have
+/// less, and calls that are not optimised take several times as much.
+const STACK: usize = 8 << 20;
+
 #[test]
 fn an_expression_of_any_depth_ends_in_an_error_and_not_in_a_full_stack() {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    thread.spawn(try_any_depth).unwrap().join().unwrap();
+}
+
+fn try_any_depth() {
     let deep = [
         "(".repeat(50_000),
         "!".repeat(50_000),

@@ -127,7 +127,7 @@ async fn a_token_that_no_header_can_have_is_told_and_not_repeated() {
     let gateway = gateway().await;
     let ran = create(&gateway, &["--debug", "--token", "sec\nret"]).await;
     assert_eq!(ran.status, 255);
-    let told = "\nThe token has characters that a header cannot have\nCheck --token";
+    let told = "\nThe token is empty or has characters that a header cannot have\nCheck --token";
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(!ran.stderr.contains("sec\n"), "{}", ran.stderr);
     assert!(gateway.requests().is_empty());

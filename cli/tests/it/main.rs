@@ -17,3 +17,4 @@ mod recorded;
 mod settings;
 mod support;
 mod terminal;
+mod upstream;

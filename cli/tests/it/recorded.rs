@@ -1,10 +1,10 @@
-//! What was recorded from the AWS CLI holds for this program, case by case.
+//! What was recorded from the AWS CLI holds for this program, case by case, with a
+//! gateway between it and what stands for AWS.
 
-use face_liveness_client::testing::Received;
-use face_liveness_client::v1::{ChallengeType, CreateSessionRequest};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::support::{BINARY, Program, Ran, gateway, recorded_session};
+use crate::support::{BINARY, Program, Ran};
+use crate::upstream::Recorder;
 
 const CASES: &str = include_str!("../data/cli-cases.json");
 
@@ -52,10 +52,10 @@ async fn every_recorded_case_of_the_aws_cli_holds() {
 
 async fn check(case: &Value) -> Result<(), String> {
     let name = case["name"].as_str().unwrap();
-    let gateway = gateway().await;
-    gateway.enqueue(recorded_session());
+    let aws = Recorder::start().await;
+    let gateway = aws.gateway().await;
     let mut program = Program::new(BINARY)
-        .at(&gateway)
+        .env("FACE_LIVENESS_ENDPOINT_URL", gateway.endpoint())
         .args(["create-face-liveness-session"]);
     for (file, contents) in case["files"].as_object().into_iter().flatten() {
         program = program.file(file, contents.as_str().unwrap());
@@ -68,10 +68,9 @@ async fn check(case: &Value) -> Result<(), String> {
         .args(args.map(|arg| arg.as_str().unwrap()))
         .run()
         .await;
-    let sent: Vec<_> = gateway.requests().iter().map(aws_json).collect();
     let expected = Expected::of(case, name);
     expected
-        .compare(&ran, &sent)
+        .compare(&ran, aws.bodies())
         .map_err(|problem| format!("- {name}: {problem}\n{ran:?}"))
 }
 
@@ -89,7 +88,7 @@ impl<'a> Expected<'a> {
         }
     }
 
-    fn compare(&self, ran: &Ran, sent: &[Value]) -> Result<(), String> {
+    fn compare(&self, ran: &Ran, sent: Vec<Value>) -> Result<(), String> {
         if json!(ran.status) != self.case["exit"] {
             return Err(format!(
                 "exit status {}, not {}",
@@ -119,45 +118,27 @@ impl<'a> Expected<'a> {
             return Err(format!("the last line of stderr is not {error:?}"));
         }
         let requests = self.case["requests"].as_array().unwrap();
-        if sent != requests.as_slice() {
-            return Err(format!("sent {sent:?}, not {requests:?}"));
+        let sent: Vec<_> = sent
+            .into_iter()
+            .zip(requests.iter().map(Some).chain(std::iter::repeat(None)))
+            .map(|(body, recorded)| without_added_token(body, recorded))
+            .collect();
+        if sent != *requests {
+            return Err(format!("AWS was sent {sent:?}, not {requests:?}"));
         }
         Ok(())
     }
 }
 
-/// The request as the AWS CLI would have sent it. Without a token in the options
-/// this program makes one, so that its retries make no second session: a UUID.
-fn aws_json(received: &Received) -> Value {
-    let request: &CreateSessionRequest = &received.message;
-    let mut sent = Map::new();
-    if let Some(key) = &request.kms_key_id {
-        sent.insert("KmsKeyId".to_owned(), json!(key));
+/// Without the token that is added where the options give none, so that a retry
+/// makes no second session: a UUID.
+fn without_added_token(mut body: Value, recorded: Option<&Value>) -> Value {
+    if recorded.is_none_or(|recorded| recorded.get("ClientRequestToken").is_none()) {
+        let added = body
+            .as_object_mut()
+            .and_then(|members| members.remove("ClientRequestToken"));
+        let added = added.as_ref().and_then(Value::as_str);
+        assert_eq!(added.map(str::len), Some(36), "a token is added: {body}");
     }
-    if let Some(settings) = &request.settings {
-        let mut members = Map::new();
-        if let Some(output) = &settings.output_config {
-            let mut config = json!({"S3Bucket": output.s3_bucket});
-            if let Some(prefix) = &output.s3_key_prefix {
-                config["S3KeyPrefix"] = json!(prefix);
-            }
-            members.insert("OutputConfig".to_owned(), config);
-        }
-        if let Some(limit) = settings.audit_images_limit {
-            members.insert("AuditImagesLimit".to_owned(), json!(limit));
-        }
-        if !settings.challenge_preferences.is_empty() {
-            let kinds = settings.challenge_preferences.iter().map(|preference| {
-                let kind = ChallengeType::try_from(preference.r#type).unwrap();
-                json!({"Type": kind.as_str_name()})
-            });
-            members.insert("ChallengePreferences".to_owned(), kinds.collect());
-        }
-        sent.insert("Settings".to_owned(), Value::Object(members));
-    }
-    let token = request.client_request_token.as_deref().unwrap();
-    if token.len() != 36 {
-        sent.insert("ClientRequestToken".to_owned(), json!(token));
-    }
-    Value::Object(sent)
+    body
 }

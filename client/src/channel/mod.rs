@@ -123,13 +123,20 @@ impl Headers {
         }
         if let Some(token) = &self.token {
             let token = token().await.map_err(Failure::token)?;
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| Failure::token("the token is not fit for a header".into()))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, bearer(token.trim())?);
         }
         Ok(())
     }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    if token.is_empty() {
+        return Err(Failure::token("the token is empty".into()));
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Failure::token("the token is not fit for a header".into()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 struct Shared {

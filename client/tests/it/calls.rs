@@ -164,15 +164,33 @@ async fn without_a_token_the_call_is_not_sent_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_token_unfit_for_a_header_does_not_show_in_the_error() {
+async fn a_token_that_ends_with_a_line_is_sent_without_its_end() {
+    let gateway = FakeGateway::start().await.unwrap();
     let client = quick()
-        .endpoint("http://127.0.0.1:1")
-        .static_bearer_token("secret\n")
+        .endpoint(gateway.endpoint())
+        .static_bearer_token("from-a-file\n")
         .build()
         .unwrap();
-    let error = create(&client).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Token);
-    assert!(!format!("{error} {error:?}").contains("secret"));
+    create(&client).await.unwrap();
+    let requests = gateway.requests();
+    assert_eq!(
+        requests[0].text("authorization"),
+        Some("Bearer from-a-file")
+    );
+}
+
+#[tokio::test]
+async fn a_token_unfit_for_a_header_is_an_error_that_does_not_show_it() {
+    for token in ["sec\nquiz", " \n"] {
+        let client = quick()
+            .endpoint("http://127.0.0.1:1")
+            .static_bearer_token(token)
+            .build()
+            .unwrap();
+        let error = create(&client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Token);
+        assert!(!format!("{error} {error:?}").contains("quiz"));
+    }
 }
 
 #[tokio::test]

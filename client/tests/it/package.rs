@@ -17,6 +17,15 @@ fn the_packaged_crate_builds_on_its_own() {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let name = concat!("face-liveness-client-", env!("CARGO_PKG_VERSION"), ".crate");
-    assert!(Path::new(target).join("package").join(name).exists());
+    let name = concat!("face-liveness-client-", env!("CARGO_PKG_VERSION"));
+    let packages = target.join("package");
+    assert!(packages.join(format!("{name}.crate")).exists());
+    // What was built is unpacked beside it.
+    for license in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        let packaged = std::fs::read_to_string(packages.join(name).join(license)).unwrap();
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(license);
+        assert_eq!(packaged, std::fs::read_to_string(own).unwrap(), "{license}");
+    }
 }

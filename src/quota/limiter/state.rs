@@ -15,7 +15,7 @@ use crate::quota::pace::Pace;
 use crate::quota::quantile::RunningQuantile;
 use crate::quota::queue::{Key, Queue};
 use crate::quota::store::Store;
-use crate::quota::window::Windows;
+use crate::quota::windows::Windows;
 
 /// The part of the wait by which a newcomer's slot must lie before the latest
 /// that would do: calls that reach AWS late delay the turns that come a span

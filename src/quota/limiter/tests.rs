@@ -343,8 +343,8 @@ impl Store for Turnstile {
 
     fn outlook(&self) -> Outlook {
         Outlook {
-            bounds: limits(10, 0).into(),
-            windows: self.windows.clone(),
+            windows: Arc::new(self.windows.clone()),
+            not_before: None,
             share: 0.5,
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::quota::limits::{Flow, GUARD, Limits};
+use crate::quota::limits::{Flow, Limits};
 use std::num::NonZeroU32;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,10 +151,10 @@ fn late_turns_do_not_delay_the_next() {
 }
 
 #[test]
-fn history_counts_in_any_order_and_full_windows_have_no_slot() {
+fn a_log_counts_in_any_order_and_full_windows_have_no_slot() {
     let now = Instant::now();
-    let history = [now, now - SECOND / 2];
-    let windows = Windows::from_history(limits(2, 0), history);
+    let log = [now, now - SECOND / 2];
+    let windows = Windows::from_logs(limits(2, 0), [log]);
     assert_eq!(windows.next_slot(now), now + SECOND / 2 + GUARD);
     let mut windows = Windows::new(limits(2, 5));
     windows.fill(now);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::quotas::{Quotas, settings};
+use super::quotas::Quotas;
 use crate::config::Config;
-use crate::quota::{self, Limiter, Source, Windows};
-use crate::redis::{self, Connection, Records, SharedQuota, State};
+use crate::quota::{self, Limiter, Share, Source, Windows};
+use crate::redis::{self, Connection, Records, State};
 use crate::region::Region;
 use crate::telemetry::metrics::{self, Metrics, RegionQuota};
 use crate::upstream::{LedgerLayer, QuotaLayer, ledger};
@@ -47,13 +47,17 @@ impl Budget {
             let (source, state, store) = match &shared {
                 None => (Source::Memory(Windows::new(terms.limits)), None, None),
                 Some((store, connection)) => {
-                    let settings = settings(&terms, &store.key_prefix);
+                    let settings = redis::Settings {
+                        prefix: store.key_prefix.clone(),
+                        limits: terms.limits,
+                        share: Share::new(terms.share),
+                    };
                     let windows =
                         redis::Windows::new(connection.clone(), region.clone(), &settings);
                     windows.look().await;
                     states.push((region.clone(), windows.states()));
                     let state = Some(windows.states());
-                    let store = Arc::new(SharedQuota::new(windows, terms.limits, terms.share));
+                    let store = Arc::new(windows);
                     let source: Arc<dyn quota::Store> = Arc::clone(&store) as _;
                     (Source::Shared(source), state, Some(store))
                 }
