@@ -26,7 +26,7 @@ use crate::config::{
 use crate::gateway::{self, Gateway};
 use crate::quota::Limits;
 use crate::region::{Region, WITH_FACE_LIVENESS};
-use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::logs;
 use crate::telemetry::otlp;
 use crate::upstream::ledger;
 
@@ -110,14 +110,14 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Binds both ports.
+    /// Binds both ports. Telemetry goes where `otlp` says.
     ///
     /// # Errors
     /// When one cannot be had.
-    pub fn bind(flags: &Flags) -> Result<Self, Error> {
+    pub fn bind(flags: &Flags, otlp: otlp::Settings) -> Result<Self, Error> {
         let emulator = TcpListener::bind(flags.emulator_listen)
             .map_err(|error| Error::EmulatorPort(flags.emulator_listen, error))?;
-        let gateway = Gateway::bind(config(flags, emulator.local_addr()?)?)?;
+        let gateway = Gateway::bind(config(flags, otlp, emulator.local_addr()?)?)?;
         Ok(Self {
             gateway,
             emulator,
@@ -125,11 +125,11 @@ impl Dev {
         })
     }
 
-    /// Lets the admin port change the level of the log.
+    /// As [`Gateway::with_log`].
     #[must_use]
-    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+    pub fn with_log(self, log: logs::Handle) -> Self {
         Self {
-            gateway: self.gateway.with_log_level(handle),
+            gateway: self.gateway.with_log(log),
             ..self
         }
     }
@@ -177,7 +177,7 @@ impl Dev {
     }
 }
 
-fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
+fn config(flags: &Flags, otlp: otlp::Settings, emulator: SocketAddr) -> Result<Config, Error> {
     let endpoint_url = Some(Url::parse(&format!("http://{emulator}"))?);
     let settings = Settings::default();
     let shown = config::shown(&config::Flags {
@@ -214,16 +214,18 @@ fn config(flags: &Flags, emulator: SocketAddr) -> Result<Config, Error> {
         },
         quota: QuotaConfig {
             queue: settings.quota.queue,
+            share: settings.quota.share,
             shared: None,
         },
         ledger: ledger::Settings::default(),
         tls: None,
+        admin_tls: None,
         identity: Identity::Believed,
         reflection: Reflection::Open,
         callers: Callers::default(),
         log: log(flags),
         telemetry: settings.telemetry,
-        otlp: otlp::Settings::default(),
+        otlp,
         shown,
     })
 }

@@ -1,8 +1,9 @@
 //! Assembly: a [`Config`] becomes a [`Gateway`] that is bound to its port, which
 //! runs until it is told to shut down.
 
-mod admission;
+mod budget;
 mod operations;
+mod quotas;
 
 use std::any::Any;
 use std::io;
@@ -26,7 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use self::admission::Budget;
+use self::budget::Budget;
 use self::operations::Operations;
 use crate::caller::Rules;
 use crate::config::{Config, Effective, Origin, Reflection};
@@ -43,11 +44,10 @@ use crate::reload::{self, Reloader};
 use crate::server::{Drained, HttpService, Server};
 use crate::service::{FaceLiveness, FaceLivenessServiceServer, Upstream};
 use crate::services::{GrpcService, Services};
-use crate::telemetry::logs::LevelHandle;
+use crate::telemetry::logs;
 use crate::telemetry::metrics::{self, Metrics};
 use crate::telemetry::otlp;
 use crate::telemetry::traces::Traces;
-use crate::tls;
 use crate::upstream::{self, Aws, LedgerLayer, QuotaLayer, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -58,7 +58,8 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// packet, and one that is being read holds a slot.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a shutdown waits for the collector to take what was not sent yet.
+/// How long a shutdown waits for the collector to take what was not sent yet, of
+/// all signals together.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A gateway that has its port and has not begun to work.
@@ -67,7 +68,7 @@ pub struct Gateway {
     config: Config,
     listener: TcpListener,
     admin: Option<TcpListener>,
-    log_level: Option<LevelHandle>,
+    log: Option<logs::Handle>,
     /// Where the configuration can be read again, and what it was.
     origin: Option<(Origin, Effective)>,
     reloads: (reload::Handle, reload::Requests),
@@ -131,17 +132,18 @@ impl Gateway {
             config,
             listener,
             admin,
-            log_level: None,
+            log: None,
             origin: None,
             reloads: reload::channel(),
         })
     }
 
-    /// Lets the admin port change the level of the log.
+    /// Lets the admin port change the level of the log and tell what of it was
+    /// lost; its records are sent at shutdown with all other telemetry.
     #[must_use]
-    pub fn with_log_level(self, handle: LevelHandle) -> Self {
+    pub fn with_log(self, log: logs::Handle) -> Self {
         Self {
-            log_level: Some(handle),
+            log: Some(log),
             ..self
         }
     }
@@ -178,6 +180,16 @@ impl Gateway {
         self.admin.as_ref().map(TcpListener::local_addr).transpose()
     }
 
+    /// The URL of the admin port, if there is one.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn admin_url(&self) -> io::Result<Option<String>> {
+        let scheme = self.config.admin_tls.map_or("http", |_| "https");
+        let address = self.admin_addr()?;
+        Ok(address.map(|address| format!("{scheme}://{address}/")))
+    }
+
     /// Serves until `shutdown` completes, then drains: reports NOT_SERVING,
     /// waits `drain_delay`, stops accepting, and gives calls in flight
     /// `shutdown_grace` to finish. Tells how that went.
@@ -192,14 +204,15 @@ impl Gateway {
             config,
             listener,
             admin,
-            log_level,
+            log,
             origin,
-            reloads: (_, reloads),
+            reloads: (reload, reloads),
         } = self;
         let settings = &config.server;
-        let (traces, exported_traces) = Traces::start(&config.otlp)?;
+        let (traces, traces_exit) = Traces::start(&config.otlp)?;
         let access_log = Arc::new(AccessLog::new(&config.telemetry));
-        let operations = Operations::start(&config, admin, log_level)?;
+        let reload = origin.is_some().then_some(reload);
+        let operations = Operations::start(&config, admin, log.as_ref(), &traces, reload)?;
         let metrics = operations.metrics.clone();
         let aws = Aws::prepare(&config).await.map_err(Error::Aws)?;
         let health = Health::not_serving(operations.readiness.clone()).await;
@@ -212,7 +225,7 @@ impl Gateway {
         let budget = Budget::start(&config, &metrics)
             .await
             .map_err(Error::Store)?;
-        operations.observe(budget.quotas);
+        operations.observe(budget.shown);
         health.follow_stores(budget.states);
         let regions: Vec<_> = config
             .regions
@@ -243,21 +256,35 @@ impl Gateway {
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let tls = config.tls.clone();
-        let tls = tls.map(|tls| tls::Acceptor::new(tls, metrics.certificate.clone()));
-        let server = Server::start(listener, settings, tls.as_ref(), drain.clone(), services)
-            .map_err(Error::Start)?;
+        let tls = operations.tls.clone();
+        let server = Server::start(
+            listener,
+            settings,
+            tls.as_ref(),
+            &metrics.connections,
+            drain.clone(),
+            services,
+        )
+        .map_err(Error::Start)?;
         // Goes on looking at the files while connections drain.
         let mut background = JoinSet::new();
-        let mut parts: Vec<Box<dyn reload::Part>> =
-            vec![Box::new(rules), Box::new(identification.clone())];
+        let mut parts: Vec<Box<dyn reload::Part>> = vec![
+            Box::new(rules),
+            Box::new(identification.clone()),
+            Box::new(budget.quotas),
+        ];
         if let Some(tls) = tls {
             background.spawn(tls.clone().follow_files());
             parts.push(Box::new(tls));
         }
-        if let Some((origin, effective)) = origin {
-            let reloader = Reloader::new(origin, effective, parts);
-            background.spawn(reloader.serve(reloads));
+        match origin {
+            Some((origin, effective)) => {
+                let shown = operations.shown.clone();
+                let reloader = Reloader::new(origin, effective, shown, parts);
+                background.spawn(reloader.serve(reloads));
+            }
+            // Whoever asks is told so.
+            None => drop(reloads),
         }
 
         let ready = async {
@@ -284,7 +311,12 @@ impl Gateway {
             }
         }
         access_log.settle();
-        tokio::join!(exported_traces.shut_down(FLUSH_TIMEOUT), operations.end());
+        let exits = [
+            traces_exit,
+            Some(operations.end()),
+            log.as_ref().and_then(logs::Handle::exit),
+        ];
+        otlp::shut_down(FLUSH_TIMEOUT, exits.into_iter().flatten()).await;
         Ok(drained)
     }
 }

@@ -25,6 +25,7 @@
 //! | [`admin`] | the admin port |
 //! | [`health`], [`readiness`], [`shutdown`] | what gRPC's health service says and why, signals |
 //! | [`dev`], [`healthcheck`] | the commands of these names |
+//! | [`fuzzing`] | what must hold for any input; the bodies of the targets in `fuzz/` |
 //! | [`trial`] | what a caller may do, for `check-config --as` |
 
 mod admin;
@@ -33,6 +34,9 @@ pub mod caller;
 mod causes;
 pub mod config;
 pub mod dev;
+mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 mod health;
 pub mod healthcheck;

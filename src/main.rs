@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use face_liveness_gateway::args::{Args, CheckFlags, Command};
@@ -31,6 +34,9 @@ const USAGE: u8 = 64;
 /// As a shell tells it of a process that a signal ended.
 const INTERRUPTED: u8 = 130;
 
+/// How long the end waits for somebody to read why it came.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 fn main() -> ExitCode {
     // 1. The command line; unknown flags are told with the other mistakes.
     let (args, mistakes) = match Args::parse_leniently(std::env::args_os()) {
@@ -46,14 +52,17 @@ fn main() -> ExitCode {
         Err(error) => return fail(FAILURE, &error),
     };
     // 3. The command.
-    match args.command {
+    let code = match args.command {
         Command::Serve(flags) => serve(&runtime, &flags, mistakes),
         Command::CheckConfig(flags) => check_config(&runtime, &flags, mistakes),
         Command::Dev(flags) if mistakes.is_empty() => dev(&runtime, &flags),
         Command::Dev(_) => fail(USAGE, &Mistakes::from(mistakes)),
         Command::Healthcheck(flags) if mistakes.is_empty() => healthcheck(&runtime, &flags),
         Command::Healthcheck(_) => fail(HEALTHCHECK_USAGE, &Mistakes::from(mistakes)),
-    }
+    };
+    // 4. The end, which waits for nothing that still runs.
+    runtime.shutdown_background();
+    code
 }
 
 fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
@@ -68,7 +77,7 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
     raise_open_files();
     let warnings = config.warnings();
     let gateway = match Gateway::bind(config) {
-        Ok(gateway) => gateway.with_log_level(log.level()),
+        Ok(gateway) => gateway.with_log(log.handle()),
         Err(error) => return fail(FAILURE, &error),
     };
     let shown = effective.to_string();
@@ -81,10 +90,8 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         .local_addr()
         .map(|address| address.to_string())
         .unwrap_or_default();
-    let admin = match gateway.admin_addr() {
-        Ok(Some(admin)) => format!("http://{admin}/"),
-        _ => "off".to_owned(),
-    };
+    let admin = gateway.admin_url().ok().flatten();
+    let admin = admin.unwrap_or_else(|| "off".to_owned());
     tracing::info!(
         version = VERSION,
         address,
@@ -102,8 +109,11 @@ fn serve(runtime: &Runtime, flags: &Flags, mistakes: Vec<Mistake>) -> ExitCode {
         }
     }));
     if !matches!(run, Ended::AtOnce(_)) {
+        // Of a gateway that could not run: one that ran has done so.
         runtime.block_on(log.shut_down(FLUSH_TIMEOUT));
     }
+    // What is said last stands last.
+    drop(log);
     ended(run)
 }
 
@@ -136,15 +146,22 @@ fn check_config(runtime: &Runtime, flags: &CheckFlags, mistakes: Vec<Mistake>) -
 }
 
 fn dev(runtime: &Runtime, flags: &dev::Flags) -> ExitCode {
-    let log = match start_log(runtime, dev::log(flags), &otlp::Settings::default()) {
+    let mut mistakes = Vec::new();
+    let otlp = otlp::Settings::read(&environment().0, &mut mistakes);
+    if !mistakes.is_empty() {
+        return fail(USAGE, &Mistakes::from(mistakes));
+    }
+    let log = match start_log(runtime, dev::log(flags), &otlp) {
         Ok(log) => log,
         Err(error) => return fail(FAILURE, &error),
     };
     raise_open_files();
-    match Dev::bind(flags) {
+    match Dev::bind(flags, otlp) {
         Ok(dev) => {
-            let dev = dev.with_log_level(log.level());
-            ended(runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout()))))
+            let dev = dev.with_log(log.handle());
+            let run = runtime.block_on(until_signalled(|shutdown| dev.run(shutdown, io::stdout())));
+            drop(log);
+            ended(run)
         }
         Err(error) => fail(FAILURE, &error),
     }
@@ -214,13 +231,18 @@ fn say(text: &dyn Display) -> ExitCode {
     }
 }
 
+/// With nobody to read what is said, the exit code must do.
 fn fail(code: u8, problem: &dyn Display) -> ExitCode {
-    // With nobody to read it, the exit code must do.
-    let _ = writeln!(
-        io::stderr(),
-        "face-liveness-gateway: {}",
-        problem.to_string().trim_end()
-    );
+    let problem = problem.to_string();
+    let (report, said) = mpsc::channel();
+    let saying = thread::Builder::new().spawn(move || {
+        let problem = problem.trim_end();
+        let _ = writeln!(io::stderr(), "face-liveness-gateway: {problem}");
+        let _ = report.send(());
+    });
+    if saying.is_ok() {
+        let _ = said.recv_timeout(LAST_WORDS);
+    }
     ExitCode::from(code)
 }
 

@@ -106,7 +106,7 @@ pub enum Refusal {
     #[error("the deadline passed before the session was there")]
     Deadline,
     /// Too much is in flight.
-    #[error("the gateway has as many calls in flight as it takes")]
+    #[error("the gateway has as many calls in flight as it takes, in all or of one caller")]
     Overloaded,
     /// The gateway is shutting down.
     #[error("this replica of the gateway is shutting down")]
@@ -231,7 +231,7 @@ fn final_row(code: Code, reason: &'static str, message: String) -> Row {
 fn upstream_row(error: &upstream::Error) -> Row {
     use upstream::Cause;
     let (code, reason, retry, message) = match &error.cause {
-        Cause::Deadline => return Refusal::Deadline.row(),
+        Cause::Deadline => return deadline_row(error.before()),
         Cause::AccountQuota => return account_quota_row(error.retry_after.unwrap_or(RETRY_QUOTA)),
         Cause::TokenReused { fields } => {
             return final_row(
@@ -319,6 +319,23 @@ fn upstream_row(error: &upstream::Error) -> Row {
     }
 }
 
+/// Says also what the attempts failed with that the deadline cut short: the code
+/// and the reason stay those of a deadline.
+fn deadline_row(before: Option<&upstream::Error>) -> Row {
+    let row = Refusal::Deadline.row();
+    let Some(Row {
+        reason, message, ..
+    }) = before.map(upstream_row)
+    else {
+        return row;
+    };
+    Row {
+        message: format!("{}; what came before it: {message}", row.message),
+        info: HashMap::from([("last_failure".to_owned(), reason.to_owned())]),
+        ..row
+    }
+}
+
 /// The gateway, not AWS, says no: nothing was sent.
 fn account_quota_row(wait: Duration) -> Row {
     Row {
@@ -374,7 +391,6 @@ fn violations(refusal: &Refusal) -> Vec<Violation> {
     }
 }
 
-/// Rounded up: a retry must not come too early.
 fn differing(field: &str) -> Violation {
     Violation {
         field: field.to_owned(),
@@ -382,6 +398,7 @@ fn differing(field: &str) -> Violation {
     }
 }
 
+/// Rounded up: a retry must not come too early.
 fn pushback(retry: Option<Duration>) -> MetadataValue<Ascii> {
     retry.map_or(MetadataValue::from_static("-1"), |delay| {
         let millis = delay.as_nanos().div_ceil(1_000_000);
@@ -399,7 +416,26 @@ pub(crate) fn insert_request_id(metadata: &mut MetadataMap, id: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use upstream::{Cause, Error};
+
+    #[test]
+    fn a_deadline_that_cut_retries_short_tells_what_they_were_for() {
+        let cut = Error {
+            source: Some(Arc::new(Error::new(Cause::Throttled, None))),
+            ..Error::new(Cause::Deadline, None)
+        };
+        let status = Status::from(Refusal::from(cut));
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("DEADLINE", GATEWAY_DOMAIN)
+        );
+        assert_eq!(info.metadata["last_failure"], "UPSTREAM_THROTTLED");
+        assert!(status.message().contains("short of capacity"), "{status:?}");
+    }
 
     #[test]
     fn what_the_ledger_refuses_is_final_and_the_gateways_own() {

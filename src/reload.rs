@@ -1,5 +1,5 @@
 //! Reads the configuration again while the gateway runs: who may call, what for
-//! and how often, and who proves it how. Everything or nothing: a configuration
+//! and how often, who proves it how, and what AWS admits. Everything or nothing: a configuration
 //! with a mistake changes nothing. Calls go on under the rules with which they
 //! began.
 //!
@@ -8,11 +8,12 @@
 use std::convert::Infallible;
 use std::fmt;
 
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::caller::Rules;
-use crate::config::{Config, Effective, Mistakes, Origin};
+use crate::config::{Config, Effective, InForce, Mistakes, Origin};
 use crate::tls;
 
 /// Reloads that may wait; more are one too many at once.
@@ -20,8 +21,8 @@ const MOST_WAITING: usize = 16;
 
 /// Something that can take on a new configuration while the gateway runs.
 pub(crate) trait Part: Send + Sync {
-    /// What it goes by: keys of the configuration, with all below them.
-    fn keys(&self) -> &'static [&'static str];
+    /// Whether it goes by what the configuration says at `key`.
+    fn takes_on(&self, key: &str) -> bool;
 
     /// Takes on what `config` says of them. It is known to be good, and cannot be
     /// refused any more.
@@ -29,8 +30,8 @@ pub(crate) trait Part: Send + Sync {
 }
 
 impl Part for Rules {
-    fn keys(&self) -> &'static [&'static str] {
-        &["callers", "default_caller"]
+    fn takes_on(&self, key: &str) -> bool {
+        key == "callers" || key.starts_with("default_caller.")
     }
 
     fn apply(&self, config: &Config) {
@@ -40,8 +41,8 @@ impl Part for Rules {
 
 /// New content of the files only; where they are is settled at the start.
 impl Part for tls::Acceptor {
-    fn keys(&self) -> &'static [&'static str] {
-        &[]
+    fn takes_on(&self, _: &str) -> bool {
+        false
     }
 
     fn apply(&self, config: &Config) {
@@ -54,7 +55,7 @@ impl Part for tls::Acceptor {
 }
 
 /// What a reload came to.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Report {
     /// The keys that have a new value, which is in force.
     pub applied: Vec<String>,
@@ -135,15 +136,24 @@ pub(crate) struct Reloader {
     origin: Origin,
     /// What the parts go by.
     in_force: Effective,
+    /// The same for people.
+    shown: InForce,
     parts: Vec<Box<dyn Part>>,
 }
 
 impl Reloader {
-    /// Reloads from `origin`, where `in_force` came from.
-    pub(crate) fn new(origin: Origin, in_force: Effective, parts: Vec<Box<dyn Part>>) -> Self {
+    /// Reloads from `origin`, where `in_force` came from, and keeps `shown` up to
+    /// date.
+    pub(crate) fn new(
+        origin: Origin,
+        in_force: Effective,
+        shown: InForce,
+        parts: Vec<Box<dyn Part>>,
+    ) -> Self {
         Self {
             origin,
             in_force,
+            shown,
             parts,
         }
     }
@@ -167,31 +177,23 @@ impl Reloader {
         for part in &self.parts {
             part.apply(&config);
         }
+        let takes_on = |key: &String| self.parts.iter().any(|part| part.takes_on(key));
         let changed = self.in_force.differences(&effective);
-        let (applied, need_restart): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|key| self.takes_on(key));
+        let (applied, need_restart): (Vec<_>, Vec<_>) = changed.into_iter().partition(takes_on);
         // What waits for a restart is told again the next time.
-        self.in_force.take_over(&effective, &applied);
+        self.in_force.take_over(&effective, &applied, &need_restart);
+        self.shown.replace(self.in_force.shown());
         Ok(Report {
             applied,
             need_restart,
-        })
-    }
-
-    fn takes_on(&self, key: &str) -> bool {
-        let mut keys = self.parts.iter().flat_map(|part| part.keys());
-        keys.any(|own| {
-            let below = key.strip_prefix(own);
-            below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
         })
     }
 }
 
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<_> = self.parts.iter().flat_map(|part| part.keys()).collect();
         f.debug_struct("Reloader")
-            .field("keys", &keys)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }

@@ -72,6 +72,13 @@ impl Trial {
     }
 }
 
+impl Trial {
+    /// What AWS would get, if the request is allowed.
+    pub(crate) fn session(&self) -> Option<&SessionRequest> {
+        self.outcome.as_ref()?.as_ref().ok()
+    }
+}
+
 fn parse(json: &str) -> Result<CreateSessionRequest, Error> {
     let unreadable = |error: &dyn fmt::Display| Error::Request(error.to_string());
     let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET)?;

@@ -290,7 +290,7 @@ impl Builder {
         TcpListener::from_std(listener)
     }
 
-    fn into_shared(mut self) -> Shared {
+    pub(crate) fn into_shared(mut self) -> Shared {
         if self.credentials.is_empty() {
             self.credentials.push(Credentials::default());
         }

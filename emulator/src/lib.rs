@@ -12,6 +12,8 @@ mod control;
 mod credentials;
 mod emulator;
 mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod protocol;
 mod quota;

@@ -16,11 +16,14 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
-use super::routes::PAGE;
+use super::page::PAGE;
 
 /// The explanation that goes with a refused `Host`.
 const WRONG_HOST: &str =
     "this port answers to localhost, 127.0.0.1 and [::1] only: call it by one of these\n";
+
+/// The explanation that goes with what a page of another origin sent.
+const CROSSING: &str = "nothing can be changed from a page of another origin\n";
 
 /// Routes with what keeps web pages out. On loopback the `Host` is checked.
 pub(super) fn guarded(routes: Router, on_loopback: bool) -> Router {
@@ -29,6 +32,9 @@ pub(super) fn guarded(routes: Router, on_loopback: bool) -> Router {
         .layer(from_fn(move |request: Request, next: Next| async move {
             if on_loopback && !names_loopback(request.headers()) {
                 return (StatusCode::MISDIRECTED_REQUEST, WRONG_HOST).into_response();
+            }
+            if comes_from_elsewhere(&request) {
+                return (StatusCode::FORBIDDEN, CROSSING).into_response();
             }
             next.run(request).await
         }))
@@ -50,6 +56,14 @@ fn names_loopback(headers: &HeaderMap) -> bool {
         || address
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a browser says that a page of another origin wants to change something.
+/// Only browsers send the header.
+fn comes_from_elsewhere(request: &Request) -> bool {
+    let site = request.headers().get("sec-fetch-site");
+    let elsewhere = site.is_some_and(|site| site != "same-origin" && site != "none");
+    elsewhere && !request.method().is_safe()
 }
 
 fn hardened(mut response: Response, policy: Option<HeaderValue>) -> Response {

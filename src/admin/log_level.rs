@@ -1,21 +1,17 @@
 //! `/log-level`: reads and changes which lines are written, until the process
 //! ends.
-//!
-//! Changes come as a `PUT` of JSON: a browser asks before it lets a page of
-//! another origin send one, and is not answered.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use super::routes::json;
+use super::routes::{is_json, json, refused};
 use crate::telemetry::logs::{Filter, LevelHandle, NotInCharge};
 
 /// The longest body that is read, in bytes.
@@ -73,16 +69,4 @@ fn told(level: &LevelHandle) -> Response {
         StatusCode::OK,
         &json!({ "filter": level.get().to_string() }),
     )
-}
-
-fn refused(code: StatusCode, problem: &str) -> Response {
-    (code, format!("{problem}\n")).into_response()
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }

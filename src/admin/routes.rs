@@ -4,23 +4,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use prometheus::TEXT_FORMAT;
 use serde_json::{Value, json};
 
-use super::{Shared, log_level, status};
+use super::page::PAGE;
+use super::{Shared, log_level, reload, status};
 use crate::readiness::Check;
 use crate::telemetry::metrics::Figures;
 
-/// What is served at `/`.
-pub(super) const PAGE: &str = include_str!("page.html");
-
 /// The answer to an unknown path.
-const NOT_FOUND: &str =
-    "there is no such page; there are / /status /metrics /livez /readyz /config /log-level\n";
+const NOT_FOUND: &str = "there is no such page; there are / /status /metrics /livez /readyz /config /log-level /reload\n";
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -31,6 +28,7 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(readyz))
         .route("/config", get(config))
         .route("/log-level", get(log_level::get).put(log_level::put))
+        .route("/reload", post(reload::post))
         .layer(DefaultBodyLimit::max(log_level::MAX_BODY))
         .fallback((StatusCode::NOT_FOUND, NOT_FOUND))
         .with_state(shared)
@@ -52,12 +50,9 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// Off the background runtime, which has permits to grant meanwhile.
 async fn figures(shared: &Shared) -> Result<Figures, Response> {
-    let exposition = shared.admin.exposition.clone();
-    tokio::task::spawn_blocking(move || exposition.figures())
-        .await
-        .map_err(|error| failed(&error.to_string()))
+    let figures = shared.figures().await;
+    figures.map_err(|error| failed(&error.to_string()))
 }
 
 fn failed(error: &str) -> Response {
@@ -77,7 +72,8 @@ async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     json(code, &json!({ "ready": ready, "checks": checks }))
 }
 
-fn check(check: &Check) -> Value {
+/// A check as JSON.
+pub(super) fn check(check: &Check) -> Value {
     json!({
         "name": check.name,
         "ready": check.ready,
@@ -87,7 +83,22 @@ fn check(check: &Check) -> Value {
 }
 
 async fn config(State(shared): State<Arc<Shared>>) -> String {
-    shared.admin.shown.text.to_string()
+    shared.admin.shown.get().text.to_string()
+}
+
+/// The answer to what cannot be done.
+pub(super) fn refused(code: StatusCode, problem: &str) -> Response {
+    (code, format!("{problem}\n")).into_response()
+}
+
+/// Whether the body is said to be JSON. A browser asks before it lets a page of
+/// another origin send that, and is not answered.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next());
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// An answer in JSON, for people to read too.

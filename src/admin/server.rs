@@ -9,14 +9,20 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::tls;
+
 /// A scraper, some probes, and a few people with a page; more wait to be
 /// accepted.
-pub(super) const MAX_CONNECTIONS: usize = 32;
+pub(crate) const MAX_CONNECTIONS: usize = 32;
+
+/// How long a TLS handshake may take.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,8 +41,13 @@ const MAX_HEADERS: usize = 64;
 /// once again.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// Serves for ever, so many connections at once.
-pub(super) async fn serve(listener: TcpListener, router: Router, max_connections: usize) {
+/// Serves for ever, so many connections at once, in plaintext without `tls`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<tls::Acceptor>,
+    max_connections: usize,
+) {
     let slots = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
     // The semaphore is never closed.
@@ -44,7 +55,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, max_connections
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let conversation = converse(stream, router.clone());
+                let conversation = secured(stream, router.clone(), tls.clone());
                 connections.spawn(async move {
                     // What goes wrong here is the client's to notice.
                     let _ = timeout(CONNECTION_TIMEOUT, conversation).await;
@@ -59,7 +70,25 @@ pub(super) async fn serve(listener: TcpListener, router: Router, max_connections
     }
 }
 
-async fn converse(stream: TcpStream, router: Router) -> io::Result<()> {
+async fn secured(stream: TcpStream, router: Router, tls: Option<tls::Acceptor>) -> io::Result<()> {
+    let Some(tls) = tls else {
+        return converse(stream, router).await;
+    };
+    // Addresses are not told apart here: whoever operates the gateway has few.
+    let own = Semaphore::new(1);
+    match tls.accept(stream, &own).await {
+        Ok(stream) => converse(stream, router).await,
+        Err(error) => {
+            tracing::debug!(%error, "connection to the admin port ended");
+            Err(io::Error::other(error))
+        }
+    }
+}
+
+async fn converse<T>(stream: T, router: Router) -> io::Result<()>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -91,7 +120,7 @@ mod tests {
         bound.set_nonblocking(true).unwrap();
         let listener = TcpListener::from_std(bound.try_clone().unwrap()).unwrap();
         let router = Router::new().route("/", get("here"));
-        let serving = tokio::spawn(serve(listener, router, 1));
+        let serving = tokio::spawn(serve(listener, router, None, 1));
         let began = Instant::now();
         let mut silent = connect(&bound, b"GET / HTTP/1.1\r\n").await;
         let mut waiting = connect(&bound, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;

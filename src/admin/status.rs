@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::recent::{ATTEMPTS, CALLS, Recent, Source, WAITS};
+use super::{Shared, routes};
 use crate::VERSION;
 use crate::refusal;
 use crate::region::Region;
@@ -23,15 +24,18 @@ pub(super) fn document(shared: &Shared, figures: &Figures) -> Value {
         .regions
         .iter()
         .enumerate()
-        .map(|(place, region)| of_region(figures, region, &shared.rates.of(place)))
+        .map(|(place, region)| of_region(figures, &shared.recent, region, &shared.rates.of(place)))
         .collect();
+    let checks = admin.readiness.checks();
+    let checks: Vec<_> = checks.iter().map(routes::check).collect();
     let refused: Vec<_> = admin.refusals.latest().iter().map(refused).collect();
     json!({
         "version": VERSION,
-        "config_digest": &*admin.shown.digest,
+        "config_digest": &*admin.shown.get().digest,
         "started_at": rfc3339(shared.started_at),
         "uptime_seconds": shared.started.elapsed().as_secs(),
         "ready": admin.readiness.is_ready(),
+        "checks": checks,
         "calls": {
             "in_flight": count(figures.sum("face_liveness_calls_in_flight", &[])),
             "by_status": counts(figures.by(
@@ -39,6 +43,7 @@ pub(super) fn document(shared: &Shared, figures: &Figures) -> Value {
                 "rpc_response_status_code",
                 &[],
             )),
+            "by_method": methods(figures, &shared.recent),
         },
         "refusals": counts(figures.by("face_liveness_refusals_total", "reason", &[])),
         "regions": regions,
@@ -48,27 +53,45 @@ pub(super) fn document(shared: &Shared, figures: &Figures) -> Value {
     })
 }
 
-fn of_region(figures: &Figures, region: &Region, seconds: &[u64]) -> Value {
+/// The calls of each method that was ever called.
+fn methods(figures: &Figures, recent: &Recent) -> Vec<Value> {
+    let in_flight = figures.by("face_liveness_calls_in_flight", "rpc_method", &[]);
+    let ended = figures.distributions(CALLS.0, CALLS.1);
+    let called = |method: &String, running: f64| running > 0.0 || ended.contains_key(method);
+    in_flight
+        .into_iter()
+        .filter(|(method, running)| called(method, *running))
+        .map(|(method, running)| {
+            let own = [("rpc_method", &*method)];
+            json!({
+                "method": method,
+                "in_flight": count(running),
+                "by_status": counts(figures.by(CALLS.0, "rpc_response_status_code", &own)),
+                "latency": durations(figures, recent, CALLS, &method),
+            })
+        })
+        .collect()
+}
+
+fn of_region(figures: &Figures, recent: &Recent, region: &Region, seconds: &[u64]) -> Value {
     let here = [("region", region.as_str())];
     let by = |name, label| figures.by(name, label, &here);
     let sum = |name| count(figures.sum(name, &here));
     let state = by("face_liveness_quota_store_state", "state");
     let state = state.into_iter().find(|(_, is)| *is > 0.0);
-    let recent = &seconds[seconds.len().saturating_sub(PRESENT)..];
-    let permits: u64 = recent.iter().sum();
+    let present = &seconds[seconds.len().saturating_sub(PRESENT)..];
+    let permits: u64 = present.iter().sum();
     json!({
         "region": region.as_str(),
         "sessions": sum("face_liveness_sessions_total"),
         "quota": {
             "permits": sum("face_liveness_quota_permits_total"),
-            "permits_per_second": permits as f64 / recent.len().max(1) as f64,
+            "permits_per_second": permits as f64 / present.len().max(1) as f64,
             "permits_by_second": seconds,
             "configured_per_second": by("face_liveness_quota_rate_configured_per_second", "bound"),
             "effective_per_second": by("face_liveness_quota_rate_effective_per_second", "bound"),
             "denials": counts(by("face_liveness_quota_denials_total", "reason")),
-            "wait": distribution(
-                &figures.distribution("face_liveness_quota_wait_duration_seconds", &here),
-            ),
+            "wait": durations(figures, recent, WAITS, region.as_str()),
             "store": state.map(|(state, _)| state),
         },
         "queue": {
@@ -78,9 +101,7 @@ fn of_region(figures: &Figures, region: &Region, seconds: &[u64]) -> Value {
         "upstream": {
             "attempts": counts(by("face_liveness_upstream_duration_seconds", "outcome")),
             "retries": counts(by("face_liveness_upstream_retries_total", "cause")),
-            "latency": distribution(
-                &figures.distribution("face_liveness_upstream_duration_seconds", &here),
-            ),
+            "latency": durations(figures, recent, ATTEMPTS, region.as_str()),
         },
     })
 }
@@ -96,6 +117,15 @@ fn callers(figures: &Figures) -> Vec<Value> {
             json!({ "caller": caller, "permits": count(permits), "share": share(permits) })
         })
         .collect()
+}
+
+/// How long it took, of the series with this label, of late and ever.
+fn durations(figures: &Figures, recent: &Recent, source: Source, label: &str) -> Value {
+    let all = figures.distribution(source.0, &[(source.1, label)]);
+    json!({
+        "last_minute": distribution(&recent.last_minute(source, label, &all)),
+        "since_start": distribution(&all),
+    })
 }
 
 fn distribution(values: &Distribution) -> Value {

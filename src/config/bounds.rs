@@ -45,6 +45,21 @@ impl Check<'_> {
             ("server.max_deadline", server.max_deadline, least),
             ("server.handshake_timeout", server.handshake_timeout, least),
             (
+                "server.max_connection_idle",
+                server.max_connection_idle,
+                least,
+            ),
+            (
+                "server.max_connection_age",
+                server.max_connection_age,
+                least,
+            ),
+            (
+                "server.max_connection_age_grace",
+                server.max_connection_age_grace,
+                least,
+            ),
+            (
                 "server.keepalive_interval",
                 server.keepalive_interval,
                 least,
@@ -128,7 +143,7 @@ impl Check<'_> {
         let streams = server.max_concurrent_streams as usize;
         let header_bytes = server.max_header_bytes as usize;
         let sample = settings.telemetry.access_log_sample as usize;
-        let counts: [(&str, usize, RangeInclusive<usize>); 9] = [
+        let counts: [(&str, usize, RangeInclusive<usize>); 10] = [
             ("server.workers", server.workers, 0..=MOST_WORKERS),
             (
                 "server.max_in_flight",
@@ -138,6 +153,11 @@ impl Check<'_> {
             (
                 "server.max_connections",
                 server.max_connections,
+                1..=Semaphore::MAX_PERMITS,
+            ),
+            (
+                "server.max_connections_per_peer",
+                server.max_connections_per_peer,
                 1..=Semaphore::MAX_PERMITS,
             ),
             (

@@ -14,12 +14,16 @@ use super::{
     AwsConfig, AwsIdentity, Config, LogConfig, Mistake, QuotaConfig, RegionConfig, Settings, Shown,
     Trust, Variables,
 };
+use crate::files;
 use crate::region::{Region, WITH_FACE_LIVENESS};
 use crate::telemetry::otlp;
 
 /// Asking the instance metadata service takes milliseconds where there is one;
 /// where there is none, the SDK tries for far longer than a person waits.
 const REGION_LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The largest file of authorities that is read, in bytes: the system's have a quarter.
+const MAX_BUNDLE: u64 = 1024 * 1024;
 
 /// Certificate authorities from a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,7 +39,7 @@ impl CaBundle {
     /// # Errors
     /// When the file cannot be read, or holds no certificate or a broken one.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let pem = std::fs::read(path)
+        let pem = files::read(path, MAX_BUNDLE)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let mut roots = RootCertStore::empty();
         for (index, certificate) in CertificateDer::pem_slice_iter(&pem).enumerate() {
@@ -125,6 +129,7 @@ impl<'a> Check<'a> {
         };
         let callers = self.callers(settings);
         let tls = self.tls(settings);
+        let admin_tls = self.admin_tls(settings);
         let identity = self.callers_identity(settings);
         let reflection = settings.auth.reflection;
         self.open_to_anybody(settings, &identity);
@@ -137,11 +142,13 @@ impl<'a> Check<'a> {
             server: settings.server.clone(),
             quota: QuotaConfig {
                 queue: settings.waiting(),
+                share: settings.quota.share,
                 shared,
             },
             ledger: Self::ledger(settings),
             callers,
             tls,
+            admin_tls,
             identity,
             reflection,
             log: LogConfig {

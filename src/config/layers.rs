@@ -6,6 +6,7 @@
 //! brings up the next one (or the value beneath it).
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use figment::providers::Serialized;
@@ -15,6 +16,10 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::flags::Flags;
 use super::settings::Settings;
 use super::{Mistake, Variables};
+use crate::files;
+
+/// The largest file that is read, in bytes: some ten thousand callers.
+const MAX_FILE: u64 = 8 * 1024 * 1024;
 
 /// What the variables of the gateway begin with.
 pub const VARIABLE_PREFIX: &str = "FACE_LIVENESS_";
@@ -125,6 +130,21 @@ impl Layers {
             .any(|layer| layer.values.contains_key("regions"));
         layers.extend(of_aws(variables, names_regions));
         Self { layers, incomplete }
+    }
+
+    /// The values of a file alone, whose text is at hand.
+    pub(crate) fn of_text(text: &str, mistakes: &mut Vec<Mistake>) -> Self {
+        let read = toml::from_str(text).map_err(|error| error.to_string());
+        let values = read.unwrap_or_else(|problem| {
+            let place = "text".to_owned();
+            mistakes.push(Mistake { place, problem });
+            Dict::new()
+        });
+        let source = Source::File(PathBuf::from("text"));
+        Self {
+            layers: vec![Layer { source, values }],
+            incomplete: false,
+        }
     }
 
     /// Whether a variable that AWS's tools share sets `key`.
@@ -297,7 +317,8 @@ fn as_dict(flags: &Flags) -> Dict {
 }
 
 fn from_file(path: &Path) -> Result<Dict, String> {
-    let text = std::fs::read_to_string(path)
+    let text = files::read(path, MAX_FILE)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     toml::from_str(&text).map_err(|error| format!("{} is not TOML: {error}", path.display()))
 }

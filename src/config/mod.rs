@@ -28,11 +28,13 @@ use crate::quota::Limits;
 use crate::redis;
 use crate::region::Region;
 use crate::telemetry::otlp;
+use crate::tls::Purpose;
 use crate::upstream::ledger;
 
 pub use check::CaBundle;
 pub use flags::Flags;
 pub use layers::VARIABLE_PREFIX;
+pub(crate) use report::InForce;
 pub use report::{Effective, Shown};
 pub use settings::{
     AdminListen, InvalidAdminListen, LogFormat, Reflection, ServerSettings, TelemetrySettings,
@@ -61,6 +63,9 @@ pub struct Config {
     pub ledger: ledger::Settings,
     /// How connections are secured; `None`: not at all.
     pub tls: Option<crate::tls::Settings>,
+    /// How connections to the admin port are secured, with the material of `tls`;
+    /// `None`: not at all.
+    pub admin_tls: Option<Purpose>,
     /// How callers are told apart.
     pub identity: Identity,
     /// Who may ask for the schema.
@@ -99,7 +104,28 @@ impl Config {
                 "callers' tokens arrive in plaintext: set tls.certificate, unless a proxy in front of this port ends TLS",
             );
         }
+        warnings.extend(self.warning_of_admin());
         warnings
+    }
+
+    fn warning_of_admin(&self) -> Option<&'static str> {
+        let address = self.admin_listen.address()?;
+        if address.ip().is_loopback() {
+            return None;
+        }
+        let authorities = self
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.files.clients.is_some());
+        match self.admin_tls {
+            None => Some(
+                "the admin port speaks plaintext: ANYONE who reaches it, or is on the way, can read its status, set the log's level and reload",
+            ),
+            Some(Purpose::Admin { proof: true }) if authorities => None,
+            Some(_) => Some(
+                "the admin port asks for no client certificate: ANYONE who reaches it can read its status, set the log's level and reload",
+            ),
+        }
     }
 }
 
@@ -157,6 +183,9 @@ pub enum Trust {
 pub struct QuotaConfig {
     /// How many calls may wait for a region's quota.
     pub queue: usize,
+    /// The part of the quota that this replica takes while a store that replicas
+    /// share is lost: above 0 and at most 1.
+    pub share: f64,
     /// Where replicas share it; none means that this replica is the only one.
     pub shared: Option<SharedStore>,
 }
@@ -172,9 +201,6 @@ pub struct SharedStore {
     pub timeout: Duration,
     /// What its keys begin with.
     pub key_prefix: String,
-    /// The part of the quota that this replica takes while the store is lost:
-    /// above 0 and at most 1.
-    pub share: f64,
 }
 
 /// How the log is written.
@@ -279,7 +305,7 @@ pub(crate) fn shown(flags: &Flags) -> Shown {
     let layers = layers::Layers::read(flags, &Variables::new(), &mut mistakes);
     let (settings, layers) = layers.settings(&mut mistakes);
     let shown = settings.clone().redacted();
-    Effective::new(&settings, layers, None, shown).shown()
+    Effective::new(&settings, &layers, None, &shown).shown()
 }
 
 /// Reads and checks the whole configuration. `earlier` are mistakes that were
@@ -299,18 +325,36 @@ pub async fn load(
     let layers = layers::Layers::read(flags, variables, &mut mistakes);
     let (settings, layers) = layers.settings(&mut mistakes);
     let found_region = check::region_of_aws(&settings).await;
-    let config = check::Check::new(&layers, &mut mistakes).config(
-        &settings,
-        found_region.clone(),
-        variables,
-    );
+    checked(&settings, &layers, found_region, variables, mistakes)
+}
+
+/// Checks the text of a file that is all there is, without anything of AWS's.
+///
+/// # Errors
+/// All mistakes at once.
+pub(crate) fn of_text(text: &str) -> Result<(Config, Effective), Mistakes> {
+    let mut mistakes = Vec::new();
+    let layers = layers::Layers::of_text(text, &mut mistakes);
+    let (settings, layers) = layers.settings(&mut mistakes);
+    checked(&settings, &layers, None, &Variables::new(), mistakes)
+}
+
+fn checked(
+    settings: &Settings,
+    layers: &layers::Layers,
+    found_region: Option<Region>,
+    variables: &Variables,
+    mut mistakes: Vec<Mistake>,
+) -> Result<(Config, Effective), Mistakes> {
+    let check = check::Check::new(layers, &mut mistakes);
+    let config = check.config(settings, found_region.clone(), variables);
     match config {
         Some(mut config) if mistakes.is_empty() => {
             let mut shown = settings.clone().redacted();
             if let Some(shared) = &config.quota.shared {
                 shown.quota_store = shared.url.to_string();
             }
-            let effective = Effective::new(&settings, layers, found_region, shown);
+            let effective = Effective::new(settings, layers, found_region, &shown);
             config.shown = effective.shown();
             Ok((config, effective))
         }

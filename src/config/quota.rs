@@ -80,7 +80,6 @@ impl Check<'_> {
             url,
             timeout: quota.store_timeout,
             key_prefix: quota.key_prefix.clone(),
-            share: quota.share,
         })
     }
 

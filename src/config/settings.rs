@@ -4,6 +4,7 @@
 //! (`server.drain_delay` by `FACE_LIVENESS_SERVER_DRAIN_DELAY`), the top-level
 //! ones by a flag as well (see [`Flags`](super::Flags)).
 
+mod server;
 mod trust;
 
 use std::fmt;
@@ -16,11 +17,13 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use server::ServerSettings;
 use trust::REDACTED;
 pub use trust::Reflection;
 pub(crate) use trust::{
-    AuthSettings, CallerSettings, ClientAuthSetting, DefaultCallerSettings, DefaultsSettings,
-    JwtSettings, PolicySettings, TlsSettings, TokenSettings,
+    AdminClientAuth, AdminSettings, AdminTls, AuthSettings, CallerSettings, ClientAuthSetting,
+    DefaultCallerSettings, DefaultsSettings, JwtSettings, PolicySettings, TlsSettings,
+    TokenSettings,
 };
 
 /// The quota store that needs no other service.
@@ -64,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) debug: bool,
     pub(crate) quota_store: String,
     pub(crate) insecure_no_auth: bool,
+    pub(crate) admin: AdminSettings,
     pub(crate) tls: TlsSettings,
     pub(crate) auth: AuthSettings,
     pub(crate) server: ServerSettings,
@@ -95,6 +99,7 @@ impl Default for Settings {
             debug: false,
             quota_store: MEMORY_STORE.to_owned(),
             insecure_no_auth: false,
+            admin: AdminSettings::default(),
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             server: ServerSettings::default(),
@@ -315,80 +320,6 @@ impl Default for TelemetrySettings {
             // AWS answers within half a second.
             slow_call: Duration::from_secs(1),
             aws_trace_header: false,
-        }
-    }
-}
-
-/// Bounds and waits of the gRPC server (`[server]`).
-///
-/// Durations are above zero except `drain_delay`.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ServerSettings {
-    /// Threads that serve connections; 0 means one a core.
-    pub workers: usize,
-    /// Calls in flight at once, over all connections; more are shed.
-    pub max_in_flight: usize,
-    /// Open connections; more wait in the kernel's accept queue.
-    pub max_connections: usize,
-    /// Calls in flight at once on one connection.
-    pub max_concurrent_streams: u32,
-    /// Bytes of one request's metadata, uncompressed.
-    pub max_header_bytes: u32,
-    /// The longest deadline of a call; a longer one, or none, counts as this.
-    #[serde(with = "humantime_serde")]
-    pub max_deadline: Duration,
-    /// How long a new connection may take to begin to speak HTTP/2.
-    #[serde(with = "humantime_serde")]
-    pub handshake_timeout: Duration,
-    /// How often an idle connection is asked whether its peer is alive.
-    #[serde(with = "humantime_serde")]
-    pub keepalive_interval: Duration,
-    /// How long the peer has for the answer.
-    #[serde(with = "humantime_serde")]
-    pub keepalive_timeout: Duration,
-    /// At shutdown: how long to go on serving while load balancers take notice.
-    #[serde(with = "humantime_serde")]
-    pub drain_delay: Duration,
-    /// At shutdown, after that: how long calls in flight have to finish.
-    #[serde(with = "humantime_serde")]
-    pub shutdown_grace: Duration,
-}
-
-impl Default for ServerSettings {
-    fn default() -> Self {
-        Self {
-            workers: 0,
-            // At 25 creates a second and 30 s of patience, 750 calls can wait
-            // in good faith; more would only wait to be refused.
-            // Room for those who wait in two regions' queues, and for as many more.
-            max_in_flight: 4096,
-            // A connection costs some 40 KiB: this many are 400 MiB.
-            max_connections: 10_000,
-            // hyper's own default, against rapid resets.
-            max_concurrent_streams: 200,
-            // gRPC's recommended limit for metadata is 8 KiB.
-            max_header_bytes: 16 * 1024,
-            // Beyond half a minute nobody waits in front of a camera.
-            max_deadline: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(10),
-            // Below the 350 s after which AWS's load balancers forget a flow.
-            keepalive_interval: Duration::from_secs(60),
-            keepalive_timeout: Duration::from_secs(20),
-            // Together below Kubernetes' 30 s before it kills.
-            drain_delay: Duration::from_secs(5),
-            shutdown_grace: Duration::from_secs(20),
-        }
-    }
-}
-
-impl ServerSettings {
-    /// How many workers serve connections.
-    #[must_use]
-    pub fn worker_count(&self) -> usize {
-        match self.workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            count => count,
         }
     }
 }

@@ -4,12 +4,14 @@
 //!
 //! The [`TraceLayer`](super::TraceLayer) has the lines written when calls end.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tonic::Code;
 
 use crate::config::TelemetrySettings;
+use crate::refusal;
 use crate::telemetry::call::Call;
 use crate::telemetry::logs::Limit;
 use crate::telemetry::semconv;
@@ -27,8 +29,10 @@ pub(crate) struct AccessLog {
     slow: Duration,
     /// Calls that are not worth a line of their own.
     ordinary: AtomicU32,
-    /// By code; that of OK is for slow calls.
-    limits: [Limit; CODES],
+    /// Of refusals, by their reasons.
+    refusals: HashMap<&'static str, Limit>,
+    /// Of what else ends, by code; that of OK is for slow calls.
+    others: [Limit; CODES],
 }
 
 /// A call that ended.
@@ -47,7 +51,10 @@ impl AccessLog {
             sample: settings.access_log_sample,
             slow: settings.slow_call,
             ordinary: AtomicU32::new(0),
-            limits: Default::default(),
+            refusals: refusal::reasons()
+                .map(|reason| (reason, Limit::default()))
+                .collect(),
+            others: Default::default(),
         }
     }
 
@@ -79,8 +86,10 @@ impl AccessLog {
             let before = self.ordinary.fetch_add(1, Ordering::Relaxed);
             return before.is_multiple_of(self.sample).then_some(0);
         }
-        let index = usize::try_from(i32::from(ended.code)).ok()?;
-        self.limits.get(index)?.admit()
+        let of_reason = ended.reason.and_then(|reason| self.refusals.get(reason));
+        of_reason
+            .or_else(|| self.others.get(ended.code as usize))?
+            .admit()
     }
 
     /// Tells now and then of lines that were not written. Never ends.
@@ -93,7 +102,12 @@ impl AccessLog {
 
     /// Tells of lines that were not written, where no other line told of it.
     pub(crate) fn settle(&self) {
-        for (number, limit) in (0..).zip(&self.limits) {
+        for (reason, limit) in &self.refusals {
+            if let Some(suppressed) = limit.settle() {
+                tracing::info!(reason, suppressed, "more calls were refused like this");
+            }
+        }
+        for (number, limit) in (0..).zip(&self.others) {
             if let Some(suppressed) = limit.settle() {
                 let code = semconv::code_name(Code::from_i32(number));
                 tracing::info!(code, suppressed, "more calls ended like this");
@@ -111,20 +125,23 @@ mod tests {
 
     const SLOW: Duration = Duration::from_secs(1);
 
-    /// How many of a thousand calls that end like this have a line.
-    fn lines(code: Code, took: Duration) -> usize {
-        let log = AccessLog::new(&TelemetrySettings {
+    fn log() -> AccessLog {
+        AccessLog::new(&TelemetrySettings {
             access_log_sample: 100,
             slow_call: SLOW,
             ..TelemetrySettings::default()
-        });
+        })
+    }
+
+    /// How many of a thousand calls that end like this have a line.
+    fn lines(log: &AccessLog, code: Code, reason: Option<&str>, took: Duration) -> usize {
         let (traces, _) = Traces::start(&otlp::Settings::default()).unwrap();
-        let method = Method::Other(String::new());
+        let method = Method::Other(None);
         let call = traces.begin(&HeaderMap::new(), String::new(), &method);
         let ended = Ended {
             method: "m",
             code,
-            reason: None,
+            reason,
             took,
             call: &call,
         };
@@ -133,9 +150,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ordinary_calls_are_sampled_and_floods_bounded() {
-        assert_eq!(lines(Code::Ok, SLOW / 2), 10);
-        assert_eq!(lines(Code::Ok, SLOW), 10);
-        assert_eq!(lines(Code::ResourceExhausted, SLOW / 2), 10);
-        assert_eq!(lines(Code::Cancelled, SLOW / 2), 10);
+        assert_eq!(lines(&log(), Code::Ok, None, SLOW / 2), 10);
+        assert_eq!(lines(&log(), Code::Ok, None, SLOW), 10);
+        let refused = Some("ACCOUNT_QUOTA");
+        assert_eq!(
+            lines(&log(), Code::ResourceExhausted, refused, SLOW / 2),
+            10
+        );
+        assert_eq!(lines(&log(), Code::Cancelled, None, SLOW / 2), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_one_reason_hides_no_other_of_the_same_code() {
+        let log = log();
+        for reason in ["ACCOUNT_QUOTA", "CALLER_RATE", "made up"] {
+            assert_eq!(
+                lines(&log, Code::ResourceExhausted, Some(reason), SLOW / 2),
+                10,
+                "{reason}"
+            );
+        }
     }
 }

@@ -1,36 +1,56 @@
 //! Admits calls while there is room, and sheds the others at once: a queue here
 //! would only make every caller late. Refuses all while the gateway drains.
 //!
+//! No caller takes all the room: whatever it does, some is left for who comes next.
+//!
 //! Sits inside the deadline, so that a slot is free again when a call's deadline
-//! passes, and outside the service. One set of slots serves all connections.
+//! passes, inside the identity, and outside the service. One set of slots serves all
+//! connections.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::future::{Either, Ready, ready as done};
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::{Layer, Service};
 
+use super::identity::caller;
 use super::refuse;
+use crate::caller::Caller;
 use crate::refusal::Refusal;
+
+/// A caller may hold so many times the slots that are free: alone three quarters of
+/// all; of `n` greedy callers each as much as the others, and together all but one
+/// part in `3 n + 1`. A bound that moves with what is free needs no list of callers
+/// to divide by (the "dynamic threshold" of Choudhury and Hahne for shared buffers).
+const TIMES_THE_FREE: usize = 3;
 
 /// The slots for calls in flight, shared by all connections.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    slots: Arc<Semaphore>,
+    max_in_flight: usize,
+    held: Mutex<Held>,
     draining: AtomicBool,
 }
 
+/// The slots that are taken. Callers without one are not there.
+#[derive(Debug, Default)]
+struct Held {
+    total: usize,
+    by_caller: HashMap<Caller, usize>,
+}
+
 impl Admission {
-    /// `max_in_flight` must not exceed `Semaphore::MAX_PERMITS`.
     pub(crate) fn new(max_in_flight: usize) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(max_in_flight)),
+            max_in_flight,
+            held: Mutex::default(),
             draining: AtomicBool::new(false),
         }
     }
@@ -40,13 +60,49 @@ impl Admission {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// A slot for the call that `extensions` belong to.
+    fn admit(self: &Arc<Self>, extensions: &Extensions) -> Result<Slot, Refusal> {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::Draining);
         }
-        Arc::clone(&self.slots)
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Overloaded)
+        let caller = caller(extensions);
+        let mut held = self.lock();
+        let free = self.max_in_flight.saturating_sub(held.total);
+        let own = held.by_caller.get(&caller).copied().unwrap_or_default();
+        if free == 0 || own > free.saturating_mul(TIMES_THE_FREE) {
+            return Err(Refusal::Overloaded);
+        }
+        held.total += 1;
+        *held.by_caller.entry(caller.clone()).or_default() += 1;
+        Ok(Slot {
+            admission: Arc::clone(self),
+            caller,
+        })
+    }
+
+    /// Both counts change together; nothing in between can panic.
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A slot: dropped, it is free.
+#[derive(Debug)]
+struct Slot {
+    admission: Arc<Admission>,
+    caller: Caller,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut held = self.admission.lock();
+        held.total -= 1;
+        if let Entry::Occupied(mut own) = held.by_caller.entry(self.caller.clone()) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
     }
 }
 
@@ -91,7 +147,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match self.admission.admit() {
+        match self.admission.admit(request.extensions()) {
             Ok(slot) => Either::Right(InFlight {
                 call: self.inner.call(request),
                 slot,
@@ -106,7 +162,7 @@ pin_project! {
     pub(crate) struct InFlight<F> {
         #[pin]
         call: F,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
     }
 }
 
@@ -155,6 +211,42 @@ mod tests {
         );
         drop(held);
         assert_eq!(status(&admission).await, None);
+    }
+
+    /// How many of `calls` of this caller are admitted; those are added to `held`.
+    fn admitted(
+        admission: &Arc<Admission>,
+        name: &str,
+        calls: usize,
+        held: &mut Vec<Slot>,
+    ) -> usize {
+        let mut extensions = Extensions::new();
+        extensions.insert(Caller::named(name).unwrap());
+        let slots = (0..calls).map_while(|_| admission.admit(&extensions).ok());
+        let before = held.len();
+        held.extend(slots);
+        held.len() - before
+    }
+
+    #[test]
+    fn no_number_of_greedy_callers_takes_the_last_slots_from_the_next() {
+        let (admission, mut held) = (Arc::new(Admission::new(1000)), Vec::new());
+        assert_eq!(admitted(&admission, "a", 1000, &mut held), 751);
+        assert_eq!(admitted(&admission, "b", 1000, &mut held), 187);
+        for n in 0..10 {
+            assert!(admitted(&admission, &format!("late-{n}"), 1, &mut held) == 1);
+        }
+        held.clear();
+        let empty = admission.lock();
+        assert_eq!((empty.total, empty.by_caller.len()), (0, 0));
+    }
+
+    #[test]
+    fn few_slots_can_all_be_used() {
+        for slots in 1..=4 {
+            let (admission, mut held) = (Arc::new(Admission::new(slots)), Vec::new());
+            assert_eq!(admitted(&admission, "a", 9, &mut held), slots);
+        }
     }
 
     #[tokio::test]

@@ -21,7 +21,8 @@ use crate::caller::{Caller, Rate};
 use crate::refusal::Refusal;
 
 /// Callers whose recent calls are remembered, some 100 bytes each. Beyond that
-/// the one that has been idle longest is forgotten, and has its full burst again.
+/// the one that was looked at longest ago is forgotten, and has its full burst
+/// again.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The rates of all callers, shared by all connections.
@@ -65,11 +66,21 @@ impl Allowance {
     }
 }
 
-/// Forgets those who have been idle until all was paid off: whether they are
-/// remembered makes no difference any more.
+/// How many callers each call looks at for one that is idle: more than one, so
+/// that they are forgotten sooner than others come.
+const LOOKED_AT: usize = 2;
+
+/// Forgets callers who have paid for all their calls: whether they are remembered
+/// makes no difference any more. Those who have not go to the back, so that nobody
+/// with a slow rate hides the idle behind it.
 fn forget_idle(paid_off: &mut LruCache<Caller, Instant>, now: Instant) {
-    while paid_off.iter().next().is_some_and(|(_, &at)| at <= now) {
-        paid_off.remove_lru();
+    for _ in 0..LOOKED_AT {
+        match paid_off.remove_lru() {
+            Some((caller, at)) if at > now => {
+                paid_off.insert(caller, at);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -210,14 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_caller_is_forgotten() {
+    fn idle_callers_are_forgotten_also_behind_one_who_pays_for_long() {
         let (allowance, now) = (Allowance::new(), Instant::now());
-        let rate = rate(1.0, 5);
-        for name in ["a", "b"] {
-            allowance.spend(&named(name), &rate, now).unwrap();
+        let (slow, quick) = (rate(0.001, 1), rate(1.0, 5));
+        allowance.spend(&named("slow"), &slow, now).unwrap();
+        for name in ["a", "b", "c"] {
+            allowance.spend(&named(name), &quick, now).unwrap();
         }
         let later = now + Duration::from_secs(1);
-        allowance.spend(&named("c"), &rate, later).unwrap();
-        assert_eq!(allowance.paid_off.lock().unwrap().len(), 1);
+        for _ in 0..3 {
+            allowance.spend(&named("d"), &quick, later).unwrap();
+        }
+        let remembered = allowance.paid_off.lock().unwrap();
+        let mut names: Vec<_> = remembered
+            .iter()
+            .map(|(name, _)| name.to_string())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["d", "slow"]);
     }
 }

@@ -12,6 +12,19 @@ use crate::telemetry::traces::Method;
 /// The longest name that is kept of a method that there is not, in bytes.
 const MAX_ORIGINAL: usize = 128;
 
+/// Whether this is the name of a method, such as `package.Service/Method`: what
+/// else a peer asks for may be anything, a secret among it.
+fn is_method(asked: &str) -> bool {
+    let named = |name: &str, extra: &[u8]| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || extra.contains(&byte);
+        !name.is_empty() && name.bytes().all(fits)
+    };
+    asked.len() <= MAX_ORIGINAL
+        && asked
+            .split_once('/')
+            .is_some_and(|(service, method)| named(service, b".") && named(method, b""))
+}
+
 /// The methods that there are, by path.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Methods(Arc<HashMap<String, Arc<str>>>);
@@ -43,8 +56,8 @@ impl Methods {
         match self.0.get(path) {
             Some(name) => Method::Known(Arc::clone(name)),
             None => {
-                let asked = path.strip_prefix('/').unwrap_or(path);
-                Method::Other(asked.chars().take(MAX_ORIGINAL).collect())
+                let asked = path.strip_prefix('/').filter(|asked| is_method(asked));
+                Method::Other(asked.map(str::to_owned))
             }
         }
     }
@@ -60,11 +73,19 @@ mod tests {
         let methods = Methods::of(&[FILE_DESCRIPTOR_SET]).unwrap();
         let create = "faceliveness.v1.FaceLivenessService/CreateSession";
         assert_eq!(methods.method(&format!("/{create}")).name(), create);
-        let made_up = format!("/made.up/{}", "x".repeat(999));
-        let Method::Other(original) = methods.method(&made_up) else {
-            panic!("known");
-        };
-        assert_eq!(original.len(), MAX_ORIGINAL);
-        assert_eq!(methods.method(&made_up).name(), "_OTHER");
+        let too_long = format!("/made.up/{}", "x".repeat(MAX_ORIGINAL));
+        for (path, kept) in [
+            ("/made.Up/Method_2", Some("made.Up/Method_2")),
+            ("/token-4711", None),
+            ("/made.Up/token-4711", None),
+            ("/made.Up/Method?token", None),
+            (&too_long, None),
+        ] {
+            let Method::Other(original) = methods.method(path) else {
+                panic!("known: {path}");
+            };
+            assert_eq!(original.as_deref(), kept);
+            assert_eq!(methods.method(path).name(), "_OTHER");
+        }
     }
 }

@@ -1,27 +1,25 @@
 //! The quota of one region: a permit in time, or at once the wait.
 
+mod state;
+
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::adaptive::Adaptive;
-use super::limits::GUARD;
+use super::limits::{Bounds, GUARD};
 use super::pump;
 use super::quantile::RunningQuantile;
-use super::queue::{Key, Queue};
-use super::store::{Source, Store};
-use super::window::Windows;
+use super::queue::Queue;
+use super::store::Source;
 use crate::caller::Caller;
 use crate::region::Region;
-
-/// The part of the wait by which a newcomer's slot must lie before the latest
-/// that would do: calls that reach AWS late delay the turns that come a span
-/// after, and those who wait shall not learn only then that it was in vain.
-const SLACK: u32 = 32;
+use state::Entry;
+pub(super) use state::{Grant, Shared, Slots, State, Verdict, Waiter};
 
 /// What a call can be late by on its way to AWS: a connection with TLS takes three
 /// round trips. What it takes longer is AWS's own time.
@@ -116,13 +114,20 @@ impl Limiter {
     /// When called outside a Tokio runtime.
     #[must_use]
     pub fn start(region: Region, source: Source, queue_bound: usize) -> Self {
-        let (slots, store) = match source {
-            Source::Memory(windows) => (Slots::Local(windows), None),
-            Source::Shared(store) => (Slots::Shared { spare: None }, Some(store)),
+        let (slots, store, unbounded) = match source {
+            Source::Memory(windows) => {
+                let unbounded = windows.are_unbounded();
+                (Slots::Local(windows), None, unbounded)
+            }
+            Source::Shared(store) => {
+                let unbounded = store.outlook().windows.are_unbounded();
+                (Slots::Shared { spare: None }, Some(store), unbounded)
+            }
         };
         let shared = Arc::new(Shared {
             store: store.clone(),
             state: Mutex::new(State {
+                unbounded,
                 slots,
                 queue: Queue::new(queue_bound),
                 adaptive: Adaptive::new(region),
@@ -155,23 +160,44 @@ impl Limiter {
         weight: NonZeroU32,
         deadline: Instant,
     ) -> Result<Permit, Denied> {
-        let (place, grant, latest) = match self.shared.enter(caller, weight, deadline)? {
+        let (place, verdict, latest) = match self.shared.enter(caller, weight, deadline)? {
             Entry::Admitted(permit) => return Ok(permit),
             Entry::Queued {
                 place,
-                grant,
+                verdict,
                 latest,
-            } => (place, grant, latest),
+            } => (place, verdict, latest),
         };
-        match timeout_at(latest, grant).await {
-            Ok(Ok(grant)) => Ok(grant.accept()),
+        match timeout_at(latest, verdict).await {
+            Ok(Ok(Verdict::Granted(grant))) => Ok(grant.accept()),
             Ok(Err(_displaced)) => Err(self.shared.denied(caller, weight).for_want_of_room()),
-            Err(_late) => {
+            // Too late, or sure to be.
+            Ok(Ok(Verdict::InVain)) | Err(_) => {
                 // Its own place must not count towards the wait.
                 drop(place);
                 Err(self.shared.denied(caller, weight))
             }
         }
+    }
+
+    /// Goes by `bounds` from now on, and gives room to `queue_bound` waiters. A
+    /// store that replicas share must have been told before.
+    ///
+    /// What has been admitted stays counted, and AWS's throttles stay heeded.
+    /// Whoever waits keeps its place, and learns at once if it has none before its
+    /// deadline any more; with a shared store when that is near.
+    pub fn rebound(&self, bounds: Bounds, queue_bound: usize) {
+        let mut state = self.shared.lock();
+        state.unbounded = bounds.is_off();
+        state.queue.set_bound(queue_bound);
+        if let Slots::Local(windows) = &mut state.slots {
+            windows.rebound(bounds);
+        }
+        let in_vain = state.judge(Instant::now());
+        drop(state);
+        tell(in_vain);
+        // The turn that the pump waits for may be another now.
+        self.shared.wake.notify_one();
     }
 
     /// How the limiter is doing.
@@ -224,237 +250,20 @@ impl Drop for Permit {
                 state.usual.record(took);
                 Vec::new()
             }
+            // There is no quota of which less could be used.
+            Outcome::Throttled { .. } if state.unbounded => Vec::new(),
             Outcome::Throttled { retry_after } => state.throttled(now, retry_after),
             Outcome::Failed => Vec::new(),
         };
         drop(state);
-        // Not under the lock, which they take to compute their wait.
-        drop(in_vain);
+        tell(in_vain);
     }
 }
 
-/// What the handles, the waiters and the pump share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// Whoever keeps the account if this replica does not.
-    store: Option<Arc<dyn Store>>,
-    state: Mutex<State>,
-    /// Tells the pump that somebody waits, or that a slot came back.
-    pub(super) wake: Notify,
-}
-
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) slots: Slots,
-    pub(super) queue: Queue<Waiter>,
-    pub(super) adaptive: Adaptive,
-    usual: RunningQuantile,
-}
-
-/// The slots that this replica knows of.
-#[derive(Debug)]
-pub(super) enum Slots {
-    Local(Windows),
-    Shared {
-        /// One of the store's that nobody has used yet.
-        spare: Option<Instant>,
-    },
-}
-
-/// One that waits.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    /// Where it is granted its permit.
-    pub(super) grant: oneshot::Sender<Grant>,
-    /// The latest slot that would do.
-    latest: Instant,
-}
-
-enum Entry {
-    Admitted(Permit),
-    Queued {
-        place: Place,
-        grant: oneshot::Receiver<Grant>,
-        latest: Instant,
-    },
-}
-
-impl Shared {
-    /// What the mutex guards is whole after every statement, so that a panic
-    /// elsewhere spoils nothing.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enter(
-        self: &Arc<Self>,
-        caller: &Caller,
-        weight: NonZeroU32,
-        deadline: Instant,
-    ) -> Result<Entry, Denied> {
-        let mut state = self.lock();
-        // Under the lock, so that slots are taken in the order of time.
-        let now = Instant::now();
-        if state.take_free_slot(now) {
-            return Ok(Entry::Admitted(Permit::new(self, now)));
-        }
-        let latest = state.latest_slot(now, deadline);
-        let (mut state, slot) = self.foretell(state, now, caller, weight);
-        let denied = Denied::until(slot, now);
-        if slot > latest - (latest - now) / SLACK {
-            return Err(denied);
-        }
-        let (sender, grant) = oneshot::channel();
-        let waiter = Waiter {
-            grant: sender,
-            latest,
-        };
-        let pushed = state.queue.push(caller, weight, waiter);
-        let pushed = pushed.map_err(|_full| denied.for_want_of_room())?;
-        let is_first = state.queue.len() == 1;
-        drop(state);
-        // Dropping the displaced waiter tells it; not under the lock, which it
-        // takes to compute its wait.
-        drop(pushed.displaced);
-        if is_first {
-            self.wake.notify_one();
-        }
-        let place = Place {
-            shared: Arc::clone(self),
-            key: pushed.key,
-        };
-        Ok(Entry::Queued {
-            place,
-            grant,
-            latest,
-        })
-    }
-
-    /// The slot of a newcomer of `caller`. Lets go of the lock to ask a shared
-    /// store, whose other replicas make it an estimate anyway.
-    fn foretell<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        now: Instant,
-        caller: &Caller,
-        weight: NonZeroU32,
-    ) -> (MutexGuard<'a, State>, Instant) {
-        let pace = state.adaptive.pace(now);
-        let ahead = state.queue.ahead_of(caller, weight);
-        match (&state.slots, &self.store) {
-            (Slots::Local(windows), _) => {
-                let turn = windows.turn_after(pace, ahead);
-                (state, turn)
-            }
-            (Slots::Shared { .. }, Some(store)) => {
-                drop(state);
-                let slot = store.outlook().slot_after(pace, ahead);
-                (self.lock(), slot)
-            }
-            (Slots::Shared { .. }, None) => (state, pace.start()),
-        }
-    }
-
-    fn denied(&self, caller: &Caller, weight: NonZeroU32) -> Denied {
-        let state = self.lock();
-        let now = Instant::now();
-        let slot = self.foretell(state, now, caller, weight).1;
-        Denied::until(slot, now)
-    }
-}
-
-impl State {
-    /// Nobody is overtaken: a slot is free only while nobody waits.
-    fn take_free_slot(&mut self, now: Instant) -> bool {
-        let pace = self.adaptive.pace(now);
-        match &mut self.slots {
-            Slots::Local(windows) if self.queue.is_empty() && windows.next_turn(pace) <= now => {
-                windows.take(now);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The latest slot that leaves the call its usual time. That is half of the
-    /// time there is at most: if every call had to be shorter than the usual
-    /// one, none would go, and none could show that calls are quicker again.
-    fn latest_slot(&self, now: Instant, deadline: Instant) -> Instant {
-        let left = deadline.saturating_duration_since(now);
-        let usual = self.usual.get().unwrap_or_default();
-        // A grant and the answer take their way too.
-        now + left.saturating_sub(GUARD) - usual.min(left / 2).min(left.saturating_sub(GUARD))
-    }
-}
-
-impl State {
-    /// Slows down. Gives those who wait in vain from now on, to be dropped.
-    fn throttled(&mut self, now: Instant, retry_after: Option<Duration>) -> Vec<Waiter> {
-        self.adaptive.throttled(now, retry_after);
-        match self.adaptive.paused_until(now) {
-            Some(until) => self.queue.take_out(|waiter| waiter.latest < until),
-            None => Vec::new(),
-        }
-    }
-}
-
-impl Slots {
-    /// A slot that was granted and not used can still be had.
-    pub(super) fn give_back(&mut self, slot: Instant) {
-        match self {
-            Self::Local(windows) => windows.give_back(slot),
-            Self::Shared { spare } => *spare = Some(slot),
-        }
-    }
-
-    pub(super) fn take_spare(&mut self) -> Option<Instant> {
-        match self {
-            Self::Local(_) => None,
-            Self::Shared { spare } => spare.take(),
-        }
-    }
-}
-
-/// A place in the queue: dropped, it is free.
-struct Place {
-    shared: Arc<Shared>,
-    key: Key,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let left = self.shared.lock().queue.remove(&self.key);
-        drop(left);
-    }
-}
-
-/// A permit on its way to a waiter: dropped there, its slot comes back.
-#[derive(Debug)]
-pub(super) struct Grant {
-    shared: Arc<Shared>,
-    slot: Option<Instant>,
-}
-
-impl Grant {
-    pub(super) fn new(shared: &Arc<Shared>, slot: Instant) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            slot: Some(slot),
-        }
-    }
-
-    fn accept(mut self) -> Permit {
-        let granted = self.slot.take().unwrap_or_else(Instant::now);
-        Permit::new(&self.shared, granted)
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.shared.lock().slots.give_back(slot);
-            self.shared.wake.notify_one();
-        }
+/// Not under the lock, which they take to compute their wait.
+fn tell(in_vain: Vec<Waiter>) {
+    for waiter in in_vain {
+        drop(waiter.verdict.send(Verdict::InVain));
     }
 }
 

@@ -14,8 +14,12 @@ pub const GUARD: Duration = Duration::from_millis(20);
 /// Source: the example with which AWS's documentation sizes the concurrency.
 pub const DEFAULT_SESSION_LENGTH: Duration = Duration::from_secs(10);
 
-/// A smaller share counts as this one: its spans must stay spans.
-const SMALLEST_SHARE: f64 = 0.000_1;
+/// Spans up to this have no room for a burst: its calls reach AWS by ways of
+/// different length, and would meet the next span's.
+const SHORT_SPAN: Duration = Duration::from_secs(2);
+
+/// The sum of three thirds of 75 is 75, though 1/3 has no exact float.
+const ROUNDING: f64 = 1e-9;
 
 /// What AWS admits in a region. A limit that is `None` is off.
 ///
@@ -34,6 +38,18 @@ pub struct Limits {
     pub creates_per_second: Option<NonZeroU32>,
     /// How many sessions may be under way at once.
     pub sessions_in_flow: Option<Flow>,
+}
+
+/// What the limiter of a region goes by; the configuration may replace it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// What AWS admits.
+    pub limits: Limits,
+    /// How many calls may wait.
+    pub queue: usize,
+    /// The part of the limits that this replica takes while a store that replicas
+    /// share is lost.
+    pub share: f64,
 }
 
 /// How many sessions may be under way at once, and how long one is: creates
@@ -65,26 +81,50 @@ impl Limits {
         }
     }
 
-    /// The bounds for a replica that may use `share` of the quota, 0 to 1.
-    ///
-    /// A share of less than one admission a span becomes one admission in a
-    /// longer span: the rate is the share, whatever its size. A share that is
-    /// not above zero counts as 1/10,000, one above 1 as 1.
+    /// The bounds for a replica that may use `share` of the quota.
     #[must_use]
-    pub fn share(&self, share: f64) -> Bounds {
-        let share = if share > SMALLEST_SHARE {
-            share.min(1.0)
+    pub fn share(&self, share: Share) -> Bounds {
+        Bounds::from(*self).part(share)
+    }
+}
+
+/// The part of the quota that falls to one replica: above 0 and at most 1.
+///
+/// ```
+/// use face_liveness_gateway::quota::Share;
+///
+/// let third = Share::new(1.0 / 3.0);
+/// assert_eq!((third.of(25), third.of(75)), (8, 25));
+/// assert_eq!(third.replicas(), 3);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share(f64);
+
+impl Share {
+    /// A smaller one counts as this: its spans must stay spans.
+    const SMALLEST: f64 = 0.000_1;
+
+    /// What is not above zero counts as 1/10,000, what is above 1 as 1.
+    #[must_use]
+    pub fn new(part: f64) -> Self {
+        if part > Self::SMALLEST {
+            Self(part.min(1.0))
         } else {
-            SMALLEST_SHARE
-        };
-        Bounds {
-            creates: self
-                .creates_per_second
-                .map(|limit| Bound::shared(limit, Duration::from_secs(1), share)),
-            sessions: self
-                .sessions_in_flow
-                .map(|flow| Bound::shared(flow.sessions, flow.session_length, share)),
+            Self(Self::SMALLEST)
         }
+    }
+
+    /// How many of `count` are the replica's, rounded down: replicas whose shares
+    /// add up to 1 never have more than `count` together.
+    #[must_use]
+    pub fn of(self, count: u32) -> u32 {
+        (f64::from(count) * self.0 + ROUNDING) as u32
+    }
+
+    /// How many replicas it takes, each with this share, to use all.
+    #[must_use]
+    pub fn replicas(self) -> u32 {
+        (1.0 / self.0 - ROUNDING).ceil() as u32
     }
 }
 
@@ -103,11 +143,42 @@ impl Bounds {
     pub fn is_off(&self) -> bool {
         self.creates.is_none() && self.sessions.is_none()
     }
+
+    /// With spans that are longer by `guard`.
+    #[must_use]
+    pub fn stretched(self, guard: Duration) -> Self {
+        self.map(|bound| Bound {
+            span: bound.span + guard,
+            ..bound
+        })
+    }
+
+    /// The bounds for a replica that may use `share` of these.
+    #[must_use]
+    pub fn part(self, share: Share) -> Self {
+        self.map(|bound| bound.part(share))
+    }
+
+    fn map(self, change: impl Fn(Bound) -> Bound) -> Self {
+        Self {
+            creates: self.creates.map(&change),
+            sessions: self.sessions.map(&change),
+        }
+    }
 }
 
 impl From<Limits> for Bounds {
     fn from(limits: Limits) -> Self {
-        limits.share(1.0)
+        let bound = |limit, span| Bound {
+            limit,
+            span: span + GUARD,
+        };
+        let creates = limits.creates_per_second;
+        let flow = limits.sessions_in_flow;
+        Self {
+            creates: creates.map(|limit| bound(limit, Duration::from_secs(1))),
+            sessions: flow.map(|flow| bound(flow.sessions, flow.session_length)),
+        }
     }
 }
 
@@ -121,19 +192,31 @@ pub struct Bound {
 }
 
 impl Bound {
-    fn shared(limit: NonZeroU32, span: Duration, share: f64) -> Self {
-        // The sum of three thirds of 75 is 75, though 1/3 has no exact float.
-        let admissions = f64::from(limit.get()) * share + 1e-9;
-        match NonZeroU32::new(admissions as u32) {
-            Some(limit) => Self {
-                limit,
-                span: span + GUARD,
-            },
+    /// The bound for a replica that may use `share` of this one. Less than one
+    /// admission a span becomes one admission in a longer span: the rate is the
+    /// share, whatever its size.
+    #[must_use]
+    pub fn part(self, share: Share) -> Self {
+        match NonZeroU32::new(share.of(self.limit.get())) {
+            Some(limit) => Self { limit, ..self },
             None => Self {
                 limit: NonZeroU32::MIN,
-                span: span.div_f64(admissions) + GUARD,
+                span: self.span.div_f64(f64::from(self.limit.get()) * share.0),
             },
         }
+    }
+
+    /// How many admissions a second it comes to, [`GUARD`] apart.
+    #[must_use]
+    pub fn per_second(self) -> f64 {
+        f64::from(self.limit.get()) / self.span.saturating_sub(GUARD).as_secs_f64()
+    }
+
+    /// Whether half of the places are kept for bursts, and only the others spread
+    /// over the span.
+    #[must_use]
+    pub fn has_bursts(self) -> bool {
+        self.span > SHORT_SPAN
     }
 }
 
@@ -160,21 +243,47 @@ mod tests {
 
     #[test]
     fn a_share_is_rounded_down() {
-        let third = limits("us-east-1").share(1.0 / 3.0);
+        let third = limits("us-east-1").share(Share::new(1.0 / 3.0));
         assert_eq!(figures(third), [(8, 1_000), (25, 10_000)]);
     }
 
     #[test]
     fn a_share_below_one_admission_has_a_longer_span() {
-        let tenth = limits("eu-west-1").share(0.1);
-        assert_eq!(figures(tenth), [(1, 1_999), (1, 10_000)]);
+        let tenth = limits("eu-west-1").share(Share::new(0.1));
+        assert_eq!(figures(tenth), [(1, 2_020), (1, 10_000)]);
+    }
+
+    #[test]
+    fn shares_that_add_up_to_one_leave_nobody_more_than_there_is() {
+        for shares in [
+            vec![0.9, 0.1],
+            vec![1.0 / 3.0; 3],
+            vec![0.5, 0.3, 0.2],
+            vec![0.01; 100],
+        ] {
+            for count in 1..200 {
+                let all = shares.iter().map(|&share| Share::new(share).of(count));
+                assert!(all.sum::<u32>() <= count, "{count} {shares:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_limits() {
+        let bounds = Bounds::from(limits("us-east-1"));
+        let rates = [bounds.creates, bounds.sessions].map(|bound| bound.unwrap().per_second());
+        assert_eq!(rates, [25.0, 7.5]);
     }
 
     #[test]
     fn a_share_that_is_none_still_has_a_span() {
         for share in [0.0, -1.0, f64::NAN] {
-            assert_eq!(figures(limits("eu-west-1").share(share))[0].0, 1);
+            assert_eq!(
+                figures(limits("eu-west-1").share(Share::new(share)))[0].0,
+                1
+            );
         }
-        assert_eq!(limits("eu-west-1").share(7.0), limits("eu-west-1").into());
+        let limits = limits("eu-west-1");
+        assert_eq!(limits.share(Share::new(7.0)), limits.into());
     }
 }

@@ -4,7 +4,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`limits`] | what AWS admits in a region, and a replica's share of it |
-//! | [`window`] | exact sliding logs: when the next create may go |
+//! | [`windows`], [`window`] | exact sliding logs: when the next create may go |
 //! | [`queue`] | who goes next: weighted round-robin over callers |
 //! | [`adaptive`], [`pace`] | slower after AWS throttles, and back to full |
 //! | [`quantile`] | the usual time of a call upstream |
@@ -20,12 +20,13 @@ mod quantile;
 mod queue;
 mod store;
 mod window;
+mod windows;
 
 pub use adaptive::Adaptive;
 pub use limiter::{Denied, Limiter, Outcome, Permit, Snapshot};
-pub use limits::{Bound, Bounds, DEFAULT_SESSION_LENGTH, Flow, GUARD, Limits};
+pub use limits::{Bound, Bounds, DEFAULT_SESSION_LENGTH, Flow, GUARD, Limits, Share, Terms};
 pub use pace::Pace;
 pub use quantile::RunningQuantile;
 pub use queue::{Full, Key, Pushed, Queue};
 pub use store::{Outlook, Reserving, Source, Store};
-pub use window::{Window, Windows};
+pub use windows::Windows;

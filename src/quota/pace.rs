@@ -38,6 +38,14 @@ impl Pace {
         }
     }
 
+    /// The same pace, but nothing before `at`.
+    pub(super) fn not_before(self, at: Instant) -> Self {
+        Self {
+            not_before: self.not_before.max(at),
+            ..self
+        }
+    }
+
     /// The time at which the pace was taken.
     #[must_use]
     pub fn now(&self) -> Instant {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::limiter::{Grant, Shared, Slots, State, Waiter};
+use super::limiter::{Grant, Shared, Slots, State, Verdict, Waiter};
 use super::store::Store;
 
 /// How late a reserved slot may be used. The log that replicas share has the
@@ -62,7 +62,7 @@ fn local_step(shared: &Shared, due: Option<Instant>) -> Step {
         return Step::Idle;
     }
     let now = Instant::now();
-    let pace = state.adaptive.pace(now);
+    let pace = state.pace(now);
     let State {
         slots: Slots::Local(windows),
         queue,
@@ -114,7 +114,7 @@ async fn grant_shared(shared: &Arc<Shared>, store: &dyn Store) {
 /// throttled it: its slots are then so much further apart.
 fn held_back(shared: &Shared, store: &dyn Store, last: Option<Instant>) -> Option<Instant> {
     let now = Instant::now();
-    let pace = shared.lock().adaptive.pace(now);
+    let pace = shared.lock().pace(now);
     let slowed = last.filter(|_| pace.factor() < 1.0);
     let next = slowed.map(|last| last + store.outlook().interval().div_f64(pace.factor()));
     let until = pace.start().max(next.unwrap_or(now));
@@ -154,5 +154,9 @@ fn is_fresh(slot: Instant) -> bool {
 /// Not under the lock: the grant of a waiter that has left gives its slot back
 /// when it is dropped here.
 fn grant(shared: &Arc<Shared>, waiter: Waiter, slot: Instant) {
-    drop(waiter.grant.send(Grant::new(shared, slot)));
+    drop(
+        waiter
+            .verdict
+            .send(Verdict::Granted(Grant::new(shared, slot))),
+    );
 }

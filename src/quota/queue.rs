@@ -67,6 +67,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Admits at most `bound` entries from now on. Those that are queued stay.
+    pub fn set_bound(&mut self, bound: usize) {
+        self.bound = bound;
+    }
+
     /// How many entries are queued.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -125,19 +130,17 @@ impl<T> Queue<T> {
 
     /// Takes out the entry whose turn it is.
     pub fn pop(&mut self) -> Option<T> {
-        let caller = self.ring.first_key_value()?.1.clone();
+        let key = self.first()?;
         let turn = self.ticket();
-        let lane = self.lanes.get_mut(&caller)?;
-        let (ticket, _) = lane.waiting.first_key_value()?;
-        let ticket = *ticket;
+        let lane = self.lanes.get_mut(&key.caller)?;
         lane.credit = lane.credit.saturating_sub(1);
         if lane.credit == 0 {
             self.ring.remove(&lane.turn);
-            self.ring.insert(turn, caller.clone());
+            self.ring.insert(turn, key.caller.clone());
             lane.turn = turn;
             lane.credit = lane.weight;
         }
-        self.remove(&Key { caller, ticket })
+        self.remove(&key)
     }
 
     /// Takes out an entry, unless it has left already.
@@ -167,6 +170,53 @@ impl<T> Queue<T> {
             })
             .collect();
         leaving.iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    /// Looks at the entries in the order in which they are served if nobody else
+    /// comes, and takes out those that do not stay.
+    pub fn sift(&mut self, mut stays: impl FnMut(&T) -> bool) -> Vec<T> {
+        let mut order = self.shape();
+        let mut left = Vec::new();
+        while let Some(key) = order.first() {
+            let lane = self.lanes.get(&key.caller);
+            let entry = lane.and_then(|lane| lane.waiting.get(&key.ticket));
+            if entry.is_some_and(&mut stays) {
+                order.pop();
+            } else {
+                order.remove(&key);
+                left.extend(self.remove(&key));
+            }
+        }
+        left
+    }
+
+    /// The same queue without what is in it.
+    fn shape(&self) -> Queue<()> {
+        let lanes = self.lanes.iter().map(|(caller, lane)| {
+            let tickets = lane.waiting.keys().map(|&ticket| (ticket, ()));
+            let lane = Lane {
+                turn: lane.turn,
+                weight: lane.weight,
+                credit: lane.credit,
+                waiting: tickets.collect(),
+            };
+            (caller.clone(), lane)
+        });
+        Queue {
+            bound: self.bound,
+            len: self.len,
+            next: self.next,
+            lanes: lanes.collect(),
+            ring: self.ring.clone(),
+        }
+    }
+
+    /// Whose turn it is.
+    fn first(&self) -> Option<Key> {
+        let (_, caller) = self.ring.first_key_value()?;
+        let (&ticket, _) = self.lanes.get(caller)?.waiting.first_key_value()?;
+        let caller = caller.clone();
+        Some(Key { caller, ticket })
     }
 
     /// How many entries go before a newcomer of `caller`, if nobody else comes.

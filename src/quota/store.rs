@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::Bounds;
 use super::pace::Pace;
-use super::window::Windows;
+use super::windows::Windows;
 
 /// Who keeps the account of what has been taken.
 #[derive(Clone, Debug)]
@@ -45,10 +44,10 @@ pub type Reserving<'a> = Pin<Box<dyn Future<Output = Instant> + Send + 'a>>;
 /// the deadline is too near, and never who is admitted.
 #[derive(Clone, Debug)]
 pub struct Outlook {
-    /// What bounds the slots.
-    pub bounds: Bounds,
-    /// What has been taken, by all replicas.
-    pub windows: Windows,
+    /// What has been taken: by all replicas, or of this one's part of the quota.
+    pub windows: Arc<Windows>,
+    /// Before this no slot is to be had, if it is known.
+    pub not_before: Option<Instant>,
     /// The part of the slots that fall to this replica, above 0 and at most 1.
     pub share: f64,
 }
@@ -58,16 +57,14 @@ impl Outlook {
     /// theirs meanwhile.
     pub(super) fn slot_after(&self, pace: Pace, ahead: usize) -> Instant {
         let ahead = ahead as f64 / self.share();
+        let pace = self.not_before.map_or(pace, |at| pace.not_before(at));
         self.windows.turn_after(pace, ahead.ceil() as usize)
     }
 
     /// How far apart this replica's slots are while there is more to do than there
     /// are slots.
     pub(super) fn interval(&self) -> Duration {
-        let Bounds { creates, sessions } = self.bounds;
-        let bounds = [creates, sessions].into_iter().flatten();
-        let intervals = bounds.map(|bound| bound.span / bound.limit.get());
-        intervals.max().unwrap_or_default().div_f64(self.share())
+        self.windows.interval().div_f64(self.share())
     }
 
     fn share(&self) -> f64 {

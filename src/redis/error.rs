@@ -30,6 +30,18 @@ pub enum Error {
     Failed(String),
 }
 
+impl Error {
+    /// How much it tells of why Redis is lost: that an answer is late tells least,
+    /// what only the operator can mend tells most.
+    pub(super) fn telling(&self) -> u8 {
+        match self {
+            Self::Slow => 0,
+            Self::Failed(_) => 1,
+            Self::Untrusted(_) | Self::Unauthenticated | Self::Forbidden => 2,
+        }
+    }
+}
+
 impl From<RedisError> for Error {
     fn from(error: RedisError) -> Self {
         match error.kind() {

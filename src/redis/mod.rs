@@ -11,29 +11,29 @@
 //! | [`Alone`](State::Alone) | the replica's share, begun from the last known log | Redis answers |
 //! | [`Rejoining`](State::Rejoining) | both, while Redis is told what it missed | the longest span has passed without failure |
 //!
+//! A replica that starts shares as soon as Redis has had its memory for a second. A
+//! younger one may not know yet what others took before Redis lost the last one: until
+//! then the newcomer takes nothing.
+//!
 //! A replica that alone of all loses Redis, while the others share the whole
 //! quota, adds up to its share to theirs: without a word from each other they
 //! cannot do better. So does a fail-over to a copy of Redis that has missed
 //! writes.
 //!
 //! ```no_run
-//! use std::num::NonZeroU32;
-//! use std::time::Duration;
-//!
-//! use face_liveness_gateway::redis::{Connection, DEFAULT_TIMEOUT, Settings, Window, Windows};
+//! use face_liveness_gateway::quota::{Limits, Share};
+//! use face_liveness_gateway::redis::{Connection, DEFAULT_TIMEOUT, Settings, Windows};
 //! use face_liveness_gateway::region::Region;
-//! use tokio::time::Instant;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let region = Region::parse("us-east-1")?;
 //! let connection = Connection::open("redis://cache".parse()?, None, DEFAULT_TIMEOUT).await?;
-//! let second = Duration::from_millis(1_030);
 //! let settings = Settings {
 //!     prefix: "face-liveness".to_owned(),
-//!     creates: NonZeroU32::new(25).map(|limit| Window { limit, span: second }),
-//!     flow: None,
-//!     shares: NonZeroU32::MIN.saturating_add(2),
+//!     limits: Limits::of_region(&region),
+//!     share: Share::new(1.0 / 3.0),
 //! };
-//! let windows = Windows::new(connection, Region::parse("us-east-1")?, &settings);
+//! let windows = Windows::new(connection, region, &settings);
 //! let reserved = windows.reserve().await;
 //! tokio::time::sleep_until(reserved.slot).await;
 //! # Ok(())
@@ -52,8 +52,8 @@ mod breaker;
 mod clock;
 mod connection;
 mod error;
+mod fallback;
 mod ledger;
-mod log;
 mod mode;
 mod script;
 mod stores;
@@ -63,8 +63,6 @@ mod windows;
 pub use connection::{Connection, DEFAULT_TIMEOUT};
 pub use error::Error;
 pub use ledger::Records;
-pub use log::Window;
 pub use mode::State;
-pub use stores::SharedQuota;
 pub use url::{InvalidUrl, Url};
-pub use windows::{Known, Reserved, Settings, Windows};
+pub use windows::{Reserved, Settings, Windows};

@@ -5,61 +5,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{Records, State, Windows};
-use crate::quota::{self, Limits, Outlook, Reserving};
+use super::{Records, Windows};
+use crate::quota::{self, Outlook, Reserving};
 use crate::region::Region;
 use crate::session::{Session, SessionId};
 use crate::upstream::ledger::{self, Fingerprint, Key, Outcome, Over, Record};
 
-/// A region's quota, shared through Redis.
-#[derive(Debug)]
-pub struct SharedQuota {
-    windows: Windows,
-    limits: Limits,
-    share: f64,
-}
-
-impl SharedQuota {
-    /// `limits` are those of the account; `share` is the part of them that falls
-    /// to this replica, above 0 and at most 1.
-    #[must_use]
-    pub fn new(windows: Windows, limits: Limits, share: f64) -> Self {
-        Self {
-            windows,
-            limits,
-            share,
-        }
-    }
-}
-
-impl quota::Store for SharedQuota {
+impl quota::Store for Windows {
     fn reserve(&self) -> Reserving<'_> {
-        Box::pin(async move { self.windows.reserve().await.slot })
+        Box::pin(async move { Windows::reserve(self).await.slot })
     }
 
     fn outlook(&self) -> Outlook {
-        let known = self.windows.known();
-        let bounds = match known.state {
-            State::Shared => self.limits.into(),
-            State::Alone | State::Rejoining => self.limits.share(self.share),
-        };
-        Outlook {
-            bounds,
-            windows: quota::Windows::from_history(bounds, known.history),
-            share: known.share,
-        }
+        Windows::outlook(self)
     }
 }
 
 /// A record as it is written to Redis. Times are since the Unix epoch.
-#[derive(Debug, Deserialize, Serialize)]
+///
+/// Not `Debug`: it has the session's id in the clear.
+#[derive(Deserialize, Serialize)]
 struct Written {
     fingerprint: Vec<u8>,
     outcome: WrittenOutcome,
     forget_time_micros: u64,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum WrittenOutcome {
     Made {

@@ -1,10 +1,11 @@
 -- Admissions of all replicas to one region, in sliding windows.
 --
--- KEYS[1]      the memory's name: whoever finds none gives it one, so a server
---              that lost its memory is told from one that kept it
+-- KEYS[1]      the memory's name: whoever finds none gives it one, with the time
+--              after an "@", so a server that lost its memory is told from one
+--              that kept it
 -- KEYS[2..]    a sorted set for each window: admissions by time (microseconds),
 --              named "replica:number"
--- ARGV[1]      the name to give
+-- ARGV[1]      the name to give, without the time
 -- ARGV[2]      how long the name is kept, in milliseconds
 -- ARGV[3]      the replica that asks
 -- ARGV[4]      the number of the admission to reserve, or '' for none
@@ -14,23 +15,32 @@
 -- then         number and age (microseconds) of admissions that the replica made
 --              elsewhere
 --
--- Answers the memory's name, now, the slot's distance from now (-1 without
--- one), each window's log as distances from now, and of the first window's last
--- span the admissions of this replica, those of all, and the number of replicas.
+-- Answers the memory's name and age (-1 if it is not known), now, the slot's
+-- distance from now (-1 without one), each window's log as distances from now, and
+-- of the first window's last span the admissions of this replica, those of all, and
+-- the number of replicas.
 
 local SLACK_MS = 1000
+
+-- For how many spans admissions are kept: a replica that goes over to a longer span
+-- before the others do must still find what matters to it.
+local KEPT_SPANS = 2
 
 local function integer(number)
   return string.format('%.0f', number)
 end
 
--- The admissions of a window, the oldest first: their times and replicas.
-local function read(window)
+-- The admissions of a window that matter now, the oldest first: their times and
+-- replicas. A slot lies at or after now: what is a span old no longer does.
+local function read(window, now)
   local entries = redis.call('ZRANGE', window.key, -window.limit, -1, 'WITHSCORES')
   local times, replicas = {}, {}
   for i = 1, #entries, 2 do
-    times[#times + 1] = tonumber(entries[i + 1])
-    replicas[#replicas + 1] = string.match(entries[i], '^[^:]*')
+    local at = tonumber(entries[i + 1])
+    if at > now - window.span then
+      times[#times + 1] = at
+      replicas[#replicas + 1] = string.match(entries[i], '^[^:]*')
+    end
   end
   return times, replicas
 end
@@ -58,9 +68,14 @@ end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
+redis.call('SET', KEYS[1], ARGV[1] .. '@' .. integer(now), 'NX')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local memory = redis.call('GET', KEYS[1])
+local born = tonumber(string.match(memory, '@(%d+)$'))
+local age = -1
+if born then
+  age = integer(now - born)
+end
 
 local me = ARGV[3]
 local number = ARGV[4]
@@ -79,15 +94,14 @@ end
 local told = 6 + #windows * 4
 
 for _, window in ipairs(windows) do
-  -- A slot lies at or after now: what is a span old no longer matters.
-  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - window.span))
+  redis.call('ZREMRANGEBYSCORE', window.key, '-inf', integer(now - KEPT_SPANS * window.span))
   for i = told, #ARGV, 2 do
     local age = tonumber(ARGV[i + 1])
     if age < window.span then
       redis.call('ZADD', window.key, 'NX', integer(now - age), me .. ':' .. ARGV[i])
     end
   end
-  window.times, window.replicas = read(window)
+  window.times, window.replicas = read(window, now)
   -- A span after the limit-th latest admission no span can hold more than the
   -- limit, whatever the order in which the slots were reserved.
   if #window.times == window.limit then
@@ -107,7 +121,7 @@ for i, window in ipairs(windows) do
     window.replicas[#window.replicas + 1] = me
   end
   if #times > 0 then
-    local left = times[#times] - now + window.span
+    local left = times[#times] - now + KEPT_SPANS * window.span
     redis.call('PEXPIRE', window.key, integer(math.ceil(left / 1000) + SLACK_MS))
   end
   logs[i] = {}
@@ -134,4 +148,4 @@ local wait = -1
 if number ~= '' then
   wait = integer(slot - now)
 end
-return { memory, integer(now), wait, logs, { mine, all, replicas } }
+return { memory, age, integer(now), wait, logs, { mine, all, replicas } }

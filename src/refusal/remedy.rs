@@ -33,7 +33,7 @@ const REMEDIES: [(&str, &str); 22] = [
     ),
     (
         "OVERLOADED",
-        "More calls are in flight than server.max_in_flight: add replicas, or raise it.",
+        "More calls are in flight than server.max_in_flight, or one caller has too many of them: add replicas, raise it, or give the caller a rate.",
     ),
     (
         "POLICY",

@@ -7,21 +7,24 @@
 mod acceptor;
 mod connection;
 mod greeting;
+mod http2;
+mod peers;
+mod reminder;
+mod streams;
 mod worker;
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::body::Body;
 use tower::Service;
 
 use crate::config::ServerSettings;
+use crate::telemetry::metrics;
 use crate::tls;
 use acceptor::Acceptor;
 use worker::Worker;
@@ -71,6 +74,7 @@ impl Server {
         listener: std::net::TcpListener,
         settings: &ServerSettings,
         tls: Option<&tls::Acceptor>,
+        metrics: &metrics::Connections,
         drain: CancellationToken,
         services: Vec<S>,
     ) -> io::Result<Self> {
@@ -87,17 +91,16 @@ impl Server {
                     tls.cloned(),
                     drain.clone(),
                     force.clone(),
+                    metrics.clone(),
                     service,
                 )
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let acceptor = Acceptor {
-            listener,
-            workers: workers.iter().map(Worker::inbox).collect(),
-            connections: Arc::new(Semaphore::new(settings.max_connections)),
-            drain: drain.clone(),
-        };
-        tokio::spawn(acceptor.run());
+        let inboxes = workers.iter().map(Worker::inbox).collect();
+        // Without TLS nobody asks for one.
+        let handshakes = tls.map_or(1, tls::Acceptor::handshakes_of_a_peer);
+        let acceptor = Acceptor::new(listener, inboxes, settings, handshakes, metrics.clone());
+        tokio::spawn(acceptor.run(drain.clone()));
         Ok(Self {
             workers,
             drain,

@@ -14,6 +14,7 @@ use super::HttpService;
 use super::acceptor::Accepted;
 use super::connection::Connections;
 use crate::config::ServerSettings;
+use crate::telemetry::metrics;
 use crate::tls;
 
 /// Connections that wait for a worker to take them. A worker takes all that are
@@ -60,6 +61,7 @@ impl Worker {
         tls: Option<tls::Acceptor>,
         drain: CancellationToken,
         force: CancellationToken,
+        metrics: metrics::Connections,
         service: S,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -81,6 +83,7 @@ impl Worker {
                     tls,
                     drain,
                     open: connections,
+                    metrics,
                 };
                 let forced = runtime.block_on(serve(accepted, connections, force));
                 // Nobody may be waiting any more.
@@ -118,12 +121,8 @@ async fn serve<S: HttpService>(
         loop {
             tokio::select! {
                 next = accepted.recv() => match next {
-                    Some(Accepted { stream, permit }) => {
-                        let served = connections.serve(stream);
-                        tasks.spawn(async move {
-                            served.await;
-                            drop(permit);
-                        });
+                    Some(Accepted { stream, slot }) => {
+                        tasks.spawn(connections.serve(stream, slot));
                     }
                     None => break,
                 },

@@ -1,6 +1,7 @@
 //! The RPC: protobuf → domain → policy → upstream → protobuf.
 
 mod request;
+mod said;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use crate::session::SessionRequest;
 use crate::telemetry::call;
 use crate::telemetry::logs::Limit;
 use crate::upstream::{self, Answer, Intent};
+use said::Words;
 
 /// The service trait that the build script generates over the messages of
 /// `face-liveness-client`.
@@ -86,6 +88,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
         let session = resolve(request.into_inner(), &caller, &rule, &self.regions)?;
         call::note(|facts| facts.region = Some(session.region.clone()));
         let started = Instant::now();
+        let words = Words::of(&session);
         let made = self
             .upstream
             .clone()
@@ -96,7 +99,7 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
                 deadline,
             })
             .await
-            .map_err(|error| self.refuse(error, started))?;
+            .map_err(|error| self.refuse(error, started, &words))?;
         call::note(|facts| {
             facts.aws_request_id = made.session.request_id.clone();
             facts.replayed = Some(made.replayed);
@@ -107,9 +110,9 @@ impl<U: Upstream> FaceLivenessService for FaceLiveness<U> {
 
 impl<U> FaceLiveness<U> {
     /// Tells the log what the caller is not told.
-    fn refuse(&self, error: upstream::Error, started: Instant) -> Refusal {
+    fn refuse(&self, error: upstream::Error, started: Instant, words: &Words) -> Refusal {
         call::note(|facts| facts.aws_request_id = error.request_id.clone());
-        if error.cause.concerns_operators()
+        if error.concerns_operators()
             && let Some(suppressed) = self.failures.admit()
         {
             tracing::warn!(
@@ -117,7 +120,7 @@ impl<U> FaceLiveness<U> {
                 elapsed = ?started.elapsed(),
                 suppressed = (suppressed > 0).then_some(suppressed),
                 "no session: {}",
-                Causes(&error)
+                words.hidden_in(&Causes(&error).to_string())
             );
         }
         Refusal::Upstream(error)

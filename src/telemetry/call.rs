@@ -5,6 +5,8 @@
 //! gRPC to tell of it. Outside a call everything here does nothing; in a call that
 //! is not sampled no span is built.
 
+mod wait;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +23,8 @@ use tonic::Code;
 use super::semconv;
 use crate::region::Region;
 
+pub(crate) use wait::Wait;
+
 tokio::task_local! {
     static CURRENT: Arc<Call>;
 }
@@ -32,6 +36,9 @@ pub(crate) struct Call {
     trace_id: TraceId,
     /// The caller's span.
     parent: Option<SpanContext>,
+    /// Whether the trace is kept, by whoever decides it: the gateway if it exports
+    /// traces, else the caller.
+    kept: Option<bool>,
     /// None if the call is not sampled.
     spans: Option<Spans>,
     facts: Mutex<Facts>,
@@ -65,6 +72,7 @@ impl Call {
         Self {
             request_id,
             trace_id,
+            kept: parent.as_ref().map(SpanContext::is_sampled),
             parent,
             spans: None,
             facts: Mutex::default(),
@@ -77,6 +85,15 @@ impl Call {
                 tracer,
                 server: Context::new().with_span(server),
             }),
+            kept: Some(true),
+            ..self
+        }
+    }
+
+    /// Others are traced, this call is not.
+    pub(super) fn left_out(self) -> Self {
+        Self {
+            kept: Some(false),
             ..self
         }
     }
@@ -215,23 +232,6 @@ pub(crate) fn note(learnt: impl FnOnce(&mut Facts)) {
     with_current(|call| learnt(&mut call.lock()));
 }
 
-/// Tells how long the next attempt waited for the account's quota, and whether
-/// it got a permit.
-pub(crate) fn queued(waited: Duration, permitted: bool) {
-    with_current(|call| {
-        let mut facts = call.lock();
-        facts.waited = Some(waited);
-        facts.queue_time = Some(facts.queue_time.unwrap_or_default() + waited);
-        drop(facts);
-        call.event(semconv::QUEUE_EVENT, || {
-            vec![
-                seconds(semconv::QUEUE_TIME, waited),
-                KeyValue::new(semconv::PERMITTED, permitted),
-            ]
-        });
-    });
-}
-
 /// Tells that the ledger had an answer: a session, or a call under way.
 pub(crate) fn ledger_hit(found: &'static str) {
     with_current(|call| {
@@ -254,7 +254,7 @@ pub(crate) fn retry(cause: &'static str, pause: Duration) {
 }
 
 /// The current attempt as AWS's own tracing takes it, for the header
-/// `x-amzn-trace-id`.
+/// `x-amzn-trace-id`. Whether the trace is kept is told if somebody knows.
 /// Source: "Tracing header" of the AWS X-Ray developer guide.
 pub(crate) fn aws_trace_header() -> Option<String> {
     with_current(|call| {
@@ -263,11 +263,12 @@ pub(crate) fn aws_trace_header() -> Option<String> {
         let trace = call.trace_id.to_string();
         let (time, random) = trace.split_at(8);
         let parent = match parent {
-            Some(parent) => Cow::Owned(format!("Parent={};", parent.span_id())),
+            Some(parent) => Cow::Owned(format!(";Parent={}", parent.span_id())),
             None => Cow::Borrowed(""),
         };
-        let sampled = u8::from(call.spans.is_some());
-        format!("Root=1-{time}-{random};{parent}Sampled={sampled}")
+        let sampled = call.kept.map(|kept| format!(";Sampled={}", u8::from(kept)));
+        let sampled = sampled.unwrap_or_default();
+        format!("Root=1-{time}-{random}{parent}{sampled}")
     })
 }
 
@@ -306,6 +307,7 @@ impl Drop for Attempt {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
+    use opentelemetry::trace::{SpanId, TraceFlags, TraceState};
 
     const TRACE: u128 = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736;
 
@@ -332,23 +334,22 @@ mod tests {
     }
 
     #[test]
-    fn the_time_in_the_queue_adds_up_over_the_attempts() {
-        let call = call("a");
-        call.enter(|| {
-            queued(Duration::from_secs(1), true);
-            drop(Attempt::begin(&Region::parse("us-east-1").unwrap()));
-            queued(Duration::from_secs(2), false);
-        });
-        let facts = call.facts();
-        assert_eq!(facts.queue_time, Some(Duration::from_secs(3)));
-        assert_eq!(facts.attempts, 1);
-    }
-
-    #[test]
-    fn a_trace_of_the_gateways_own_has_no_parent_at_aws() {
-        let header = call("a").enter(aws_trace_header);
-        let expected = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Sampled=0";
-        assert_eq!(header.as_deref(), Some(expected));
+    fn aws_is_told_of_the_sampling_what_is_known() {
+        let root = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736";
+        let header = |call: Call| Arc::new(call).enter(aws_trace_header).unwrap();
+        let nobodys = || Call::new(String::new(), TraceId::from(TRACE), None);
+        assert_eq!(header(nobodys()), root);
+        assert_eq!(header(nobodys().left_out()), format!("{root};Sampled=0"));
+        let parent = SpanContext::new(
+            TraceId::from(TRACE),
+            SpanId::from(0xf0_67aa_0ba9_02b7),
+            TraceFlags::SAMPLED,
+            true,
+            TraceState::default(),
+        );
+        let callers = Call::new(String::new(), TraceId::from(TRACE), Some(parent));
+        let expected = format!("{root};Parent=00f067aa0ba902b7;Sampled=1");
+        assert_eq!(header(callers), expected);
         assert_eq!(aws_trace_header(), None);
     }
 }

@@ -2,10 +2,10 @@
 
 pub(crate) mod call;
 pub mod logs;
+mod lost;
 pub mod metrics;
 pub mod otlp;
 mod outage;
+mod propagation;
 pub mod semconv;
 pub(crate) mod traces;
-
-pub use outage::Watched;

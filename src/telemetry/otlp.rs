@@ -3,18 +3,18 @@
 //! while no endpoint is set for it.
 //!
 //! Read here are the variables that decide what runs: `OTEL_SDK_DISABLED`,
-//! `OTEL_SERVICE_NAME`, `OTEL_{TRACES,METRICS,LOGS}_EXPORTER`,
-//! `OTEL_TRACES_SAMPLER`, its `_ARG`, and of `OTEL_EXPORTER_OTLP_*`, for all
-//! signals or for one, `ENDPOINT`, `PROTOCOL` and `CERTIFICATE`. The SDK reads the
-//! rest from the process's environment: resource attributes, headers, time-outs,
-//! compression, and the sizes of queues and batches.
+//! `OTEL_SERVICE_NAME`, `OTEL_PROPAGATORS`, `OTEL_{TRACES,METRICS,LOGS}_EXPORTER`,
+//! `OTEL_TRACES_SAMPLER`, its `_ARG`, the sizes of the queues
+//! (`OTEL_{BSP,BLRP}_MAX_QUEUE_SIZE`), and of `OTEL_EXPORTER_OTLP_*`, for all
+//! signals or for one, `ENDPOINT`, `PROTOCOL`, `CERTIFICATE`, `CLIENT_CERTIFICATE`
+//! and `CLIENT_KEY`. The SDK reads the rest from the process's environment:
+//! resource attributes, headers, time-outs, compression, and the sizes of batches.
 //!
 //! Source: "Environment Variable Specification" and "OTLP Exporter" of the
 //! OpenTelemetry specification 1.50.
 
+mod exit;
 mod variables;
-
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::{
@@ -22,17 +22,19 @@ use opentelemetry_otlp::{
     WithTonicConfig as _,
 };
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::Sampler;
 use tonic::transport::ClientTlsConfig;
 use uuid::Uuid;
 
+use super::lost::{Lost, Room};
 use super::outage::Watched;
 use super::semconv;
 use crate::VERSION;
 use crate::config::{Mistake, Variables};
 use variables::Reader;
+
+pub(crate) use exit::{Exit, shut_down};
 
 /// The name of the service unless a variable gives another.
 pub const DEFAULT_SERVICE_NAME: &str = "face-liveness-gateway";
@@ -73,10 +75,26 @@ impl Signal {
 pub struct Settings {
     resource: Resource,
     sampler: Sampler,
+    joins_traces: bool,
     traces: Option<Collector>,
     metrics: Option<Collector>,
     logs: Option<Collector>,
+    queues: Queues,
 }
+
+/// How many items may wait to be sent.
+/// Source: "Batch Span Processor" and "Batch LogRecord Processor" of the
+/// specification.
+#[derive(Clone, Copy, Debug)]
+struct Queues {
+    spans: usize,
+    records: usize,
+}
+
+const DEFAULT_QUEUES: Queues = Queues {
+    spans: 2048,
+    records: 2048,
+};
 
 /// Where a signal goes.
 #[derive(Clone, Debug)]
@@ -90,9 +108,11 @@ impl Default for Settings {
         Self {
             resource: resource(None),
             sampler: Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+            joins_traces: true,
             traces: None,
             metrics: None,
             logs: None,
+            queues: DEFAULT_QUEUES,
         }
     }
 }
@@ -108,6 +128,7 @@ impl Settings {
         let resource = resource(reader.get("OTEL_SERVICE_NAME"));
         let off = Self {
             resource,
+            joins_traces: reader.joins_traces(),
             ..Self::default()
         };
         let disabled = reader.get("OTEL_SDK_DISABLED");
@@ -119,6 +140,7 @@ impl Settings {
             traces: reader.collector(Signal::Traces),
             metrics: reader.collector(Signal::Metrics),
             logs: reader.collector(Signal::Logs),
+            queues: reader.queues(),
             ..off
         }
     }
@@ -135,6 +157,12 @@ impl Settings {
         self.sampler.clone()
     }
 
+    /// Whether a call goes on with its caller's trace, if it is told of one.
+    #[must_use]
+    pub fn joins_traces(&self) -> bool {
+        self.joins_traces
+    }
+
     /// Whether the signal goes anywhere.
     #[must_use]
     pub fn exports(&self, signal: Signal) -> bool {
@@ -149,12 +177,26 @@ impl Settings {
         }
     }
 
+    /// The room for what waits to be sent; what does not fit is `lost`. Metrics
+    /// do not wait.
+    pub(super) fn room(&self, signal: Signal, lost: &Lost) -> Room {
+        let places = match signal {
+            Signal::Traces => self.queues.spans,
+            Signal::Metrics => 0,
+            Signal::Logs => self.queues.records,
+        };
+        Room::new(places, lost.clone())
+    }
+
     /// What sends spans, if they go anywhere. Must be called in the runtime that
     /// is to do the sending.
     ///
     /// # Errors
     /// When the SDK does not take the settings.
-    pub fn span_exporter(&self) -> Result<Option<Watched<SpanExporter>>, Error> {
+    pub(super) fn span_exporter(
+        &self,
+        room: &Room,
+    ) -> Result<Option<Watched<SpanExporter>>, Error> {
         let exporter = self.traces.as_ref().map(|collector| {
             let builder = SpanExporter::builder().with_tonic();
             let builder = builder.with_endpoint(&collector.endpoint);
@@ -163,14 +205,14 @@ impl Settings {
                 None => builder.build(),
             }
         });
-        watched(Signal::Traces, exporter)
+        watched(Signal::Traces, exporter, room.clone())
     }
 
     /// As [`span_exporter`](Self::span_exporter), for metrics.
     ///
     /// # Errors
     /// When the SDK does not take the settings.
-    pub fn metric_exporter(&self) -> Result<Option<Watched<MetricExporter>>, Error> {
+    pub(super) fn metric_exporter(&self) -> Result<Option<Watched<MetricExporter>>, Error> {
         let exporter = self.metrics.as_ref().map(|collector| {
             let builder = MetricExporter::builder().with_tonic();
             let builder = builder.with_endpoint(&collector.endpoint);
@@ -179,14 +221,15 @@ impl Settings {
                 None => builder.build(),
             }
         });
-        watched(Signal::Metrics, exporter)
+        let room = self.room(Signal::Metrics, &Lost::default());
+        watched(Signal::Metrics, exporter, room)
     }
 
     /// As [`span_exporter`](Self::span_exporter), for log records.
     ///
     /// # Errors
     /// When the SDK does not take the settings.
-    pub fn log_exporter(&self) -> Result<Option<Watched<LogExporter>>, Error> {
+    pub(super) fn log_exporter(&self, room: &Room) -> Result<Option<Watched<LogExporter>>, Error> {
         let exporter = self.logs.as_ref().map(|collector| {
             let builder = LogExporter::builder().with_tonic();
             let builder = builder.with_endpoint(&collector.endpoint);
@@ -195,17 +238,18 @@ impl Settings {
                 None => builder.build(),
             }
         });
-        watched(Signal::Logs, exporter)
+        watched(Signal::Logs, exporter, room.clone())
     }
 }
 
 fn watched<E>(
     signal: Signal,
     exporter: Option<Result<E, ExporterBuildError>>,
+    room: Room,
 ) -> Result<Option<Watched<E>>, Error> {
     let exporter = exporter.transpose();
     let exporter = exporter.map_err(|source| Error { signal, source })?;
-    Ok(exporter.map(|exporter| Watched::new(signal, exporter)))
+    Ok(exporter.map(|exporter| Watched::new(signal, exporter, room)))
 }
 
 /// Why a signal cannot be exported.
@@ -214,32 +258,6 @@ fn watched<E>(
 pub struct Error {
     signal: Signal,
     source: ExporterBuildError,
-}
-
-/// Shuts a provider of the SDK down: sends what it still holds, within `limit`.
-/// The SDK's call blocks, so it gets a thread of its own.
-pub async fn shut_down(
-    signal: Signal,
-    limit: Duration,
-    shut_down: impl FnOnce(Duration) -> OTelSdkResult + Send + 'static,
-) {
-    let done = tokio::task::spawn_blocking(move || shut_down(limit));
-    match tokio::time::timeout(limit, done).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => {
-            tracing::warn!(signal = signal.name(), %error, "not all telemetry was sent");
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(signal = signal.name(), %error, "not all telemetry was sent");
-        }
-        Err(_elapsed) => {
-            tracing::warn!(
-                signal = signal.name(),
-                ?limit,
-                "not all telemetry was sent in time"
-            );
-        }
-    }
 }
 
 /// `OTEL_RESOURCE_ATTRIBUTES` wins over the defaults, `OTEL_SERVICE_NAME` over it.

@@ -41,8 +41,9 @@ pub const ATTEMPTS: &str = "faceliveness.attempts";
 /// The time in the queue for the account's quota, in seconds: of an attempt, or of
 /// all attempts of a call.
 pub const QUEUE_TIME: &str = "faceliveness.queue_time";
-/// Whether the wait in the queue ended with a permit.
-pub const PERMITTED: &str = "faceliveness.permitted";
+/// How the wait in the queue ended: `granted`, `denied`, or `abandoned` by the
+/// caller.
+pub const QUEUE_OUTCOME: &str = "faceliveness.queue.outcome";
 /// What the ledger had: a `session`, or a `call` under way.
 pub const LEDGER_FOUND: &str = "faceliveness.ledger.found";
 /// The pause before the next attempt, in seconds.

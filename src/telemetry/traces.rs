@@ -2,30 +2,31 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{
     SpanBuilder, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceId, Tracer as _,
     TracerProvider as _,
 };
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, SdkTracer, SdkTracerProvider,
-    ShouldSample as _,
+    BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler,
+    SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _,
 };
 
 use super::call::Call;
-use super::otlp::{self, Signal, shut_down};
-use super::semconv;
+use super::lost::{Bounded, Lost};
+use super::otlp::{self, Exit, Signal};
+use super::{propagation, semconv};
 use crate::VERSION;
 
 /// Begins the calls of a gateway.
 #[derive(Clone, Debug)]
 pub(crate) struct Traces {
     exported: Option<Exported>,
+    /// Whether callers' traces are joined.
+    joins: bool,
+    lost: Lost,
 }
 
 /// What there is when traces go somewhere.
@@ -35,47 +36,32 @@ struct Exported {
     sampler: Arc<Sampler>,
 }
 
-/// The way to the collector. Dropped without a shutdown, it waits for nothing.
-#[derive(Debug)]
-pub(crate) struct Export(Option<SdkTracerProvider>);
-
-impl Export {
-    /// Sends what is left, within `limit`.
-    pub(crate) async fn shut_down(mut self, limit: Duration) {
-        if let Some(provider) = self.0.take() {
-            shut_down(Signal::Traces, limit, move |limit| {
-                provider.shutdown_with_timeout(limit)
-            })
-            .await;
-        }
-    }
-}
-
-impl Drop for Export {
-    fn drop(&mut self) {
-        if let Some(provider) = &self.0 {
-            // Else the SDK would wait for the collector, wherever the last
-            // tracer is dropped. It answers that the time is up.
-            let _ = provider.shutdown_with_timeout(Duration::ZERO);
-        }
-    }
-}
-
 impl Traces {
     /// Starts the export, if there is a collector. This runtime does the sending.
     ///
     /// # Errors
     /// When the exporter cannot be set up.
-    pub(crate) fn start(settings: &otlp::Settings) -> Result<(Self, Export), otlp::Error> {
-        let Some(exporter) = settings.span_exporter()? else {
-            return Ok((Self { exported: None }, Export(None)));
+    pub(crate) fn start(settings: &otlp::Settings) -> Result<(Self, Option<Exit>), otlp::Error> {
+        let lost = Lost::default();
+        let room = settings.room(Signal::Traces, &lost);
+        let off = Self {
+            exported: None,
+            joins: settings.joins_traces(),
+            lost,
         };
+        let Some(exporter) = settings.span_exporter(&room)? else {
+            return Ok((off, None));
+        };
+        let queue = BatchConfigBuilder::default().with_max_queue_size(room.places());
+        let processor = BatchSpanProcessor::builder(exporter)
+            .with_batch_config(queue.build())
+            .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(settings.resource())
             // What gets here was sampled before.
             .with_sampler(Sampler::AlwaysOn)
             .with_id_generator(Ids)
-            .with_batch_exporter(exporter)
+            .with_span_processor(Bounded { processor, room })
             .build();
         let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
             .with_version(VERSION)
@@ -87,15 +73,27 @@ impl Traces {
         };
         let traces = Self {
             exported: Some(exported),
+            ..off
         };
-        Ok((traces, Export(Some(provider))))
+        let exit = Exit::new(Signal::Traces, move |limit| {
+            provider.shutdown_with_timeout(limit)
+        });
+        Ok((traces, Some(exit)))
+    }
+
+    /// Spans that the collector did not take, since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.total()
     }
 
     /// Begins a call. Whether it is traced is decided first: one that is not
     /// costs a trace id for the log and nothing else.
     pub(crate) fn begin(&self, headers: &HeaderMap, request_id: String, method: &Method) -> Call {
-        let context =
-            TraceContextPropagator::new().extract_with_context(&Context::new(), &Metadata(headers));
+        let context = if self.joins {
+            propagation::context(headers)
+        } else {
+            Context::new()
+        };
         let parent = context
             .has_active_span()
             .then(|| context.span().span_context().clone());
@@ -116,7 +114,7 @@ impl Traces {
             &[],
         );
         if sampled.decision != SamplingDecision::RecordAndSample {
-            return call;
+            return call.left_out();
         }
         CHOSEN.set(Some(trace_id));
         let builder = SpanBuilder::from_name(name.to_owned())
@@ -132,8 +130,8 @@ impl Traces {
 pub(crate) enum Method {
     /// One that there is.
     Known(Arc<str>),
-    /// What the caller made up.
-    Other(String),
+    /// One that there is not, and its name if it has one.
+    Other(Option<String>),
 }
 
 impl Method {
@@ -158,10 +156,12 @@ impl Method {
             Self::Known(name) => {
                 attributes.push(KeyValue::new(semconv::RPC_METHOD, Arc::clone(name)));
             }
-            Self::Other(original) => attributes.extend([
-                KeyValue::new(semconv::RPC_METHOD, semconv::METHOD_OTHER),
-                KeyValue::new(semconv::RPC_METHOD_ORIGINAL, original.clone()),
-            ]),
+            Self::Other(original) => {
+                attributes.push(KeyValue::new(semconv::RPC_METHOD, semconv::METHOD_OTHER));
+                let original = original.clone();
+                attributes
+                    .extend(original.map(|name| KeyValue::new(semconv::RPC_METHOD_ORIGINAL, name)));
+            }
         }
         attributes
     }
@@ -189,17 +189,4 @@ impl IdGenerator for Ids {
 
 fn new_trace_id() -> TraceId {
     RandomIdGenerator::default().new_trace_id()
-}
-
-/// Metadata as propagators read it.
-struct Metadata<'a>(&'a HeaderMap);
-
-impl Extractor for Metadata<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
-    }
 }

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::material::Problem;
-use super::{Files, Material, Settings};
+use super::{Files, Material, Purpose, Settings};
 use crate::telemetry::metrics::Certificate;
 
 /// Why a connection is not secured, and so not served.
@@ -41,16 +41,35 @@ pub enum Refreshed {
 ///
 /// Connections that are open keep what they began with.
 #[derive(Clone)]
-pub struct Acceptor(Arc<Inner>);
+pub struct Acceptor {
+    inner: Arc<Inner>,
+    purpose: Purpose,
+    bounds: Bounds,
+}
 
 struct Inner {
     files: Files,
     material: ArcSwap<Material>,
     /// Shows when the certificate in force expires.
     certificate: Certificate,
-    handshakes: Semaphore,
-    handshake_timeout: Duration,
     reload_interval: Duration,
+}
+
+#[derive(Clone)]
+struct Bounds {
+    max_handshakes: usize,
+    handshakes: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Bounds {
+    fn new(max_handshakes: usize, timeout: Duration) -> Self {
+        Self {
+            max_handshakes,
+            handshakes: Arc::new(Semaphore::new(max_handshakes)),
+            timeout,
+        }
+    }
 }
 
 impl Acceptor {
@@ -60,30 +79,52 @@ impl Acceptor {
     pub fn new(settings: Settings, certificate: Certificate) -> Self {
         tracing::info!(expires = settings.material.expires(), "TLS certificate");
         certificate.expires(settings.material.not_after());
-        Self(Arc::new(Inner {
+        let inner = Inner {
             files: settings.files,
             material: ArcSwap::from_pointee(settings.material),
             certificate,
-            handshakes: Semaphore::new(settings.max_handshakes),
-            handshake_timeout: settings.handshake_timeout,
             reload_interval: settings.reload_interval,
-        }))
+        };
+        Self {
+            inner: Arc::new(inner),
+            purpose: Purpose::Grpc,
+            bounds: Bounds::new(settings.max_handshakes, settings.handshake_timeout),
+        }
     }
 
-    /// Makes the handshake. A client that must show a certificate and has no
-    /// valid one does not get through it.
+    /// One for another port, with the same material and bounds of its own.
+    #[must_use]
+    pub fn for_port(&self, purpose: Purpose, max_handshakes: usize, timeout: Duration) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            purpose,
+            bounds: Bounds::new(max_handshakes, timeout),
+        }
+    }
+
+    /// How many handshakes one peer may be in, so that those that it does not go on
+    /// with leave room for others: a quarter of all.
+    #[must_use]
+    pub fn handshakes_of_a_peer(&self) -> usize {
+        (self.bounds.max_handshakes / 4).max(1)
+    }
+
+    /// Makes the handshake, with a permit of its peer's. A client that must show a
+    /// certificate and has no valid one does not get through it.
     ///
     /// # Errors
     /// When it fails or takes too long; waiting for earlier ones counts.
-    pub async fn accept<T>(&self, stream: T) -> Result<TlsStream<T>, Error>
+    pub async fn accept<T>(&self, stream: T, of_peer: &Semaphore) -> Result<TlsStream<T>, Error>
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let limit = self.0.handshake_timeout;
+        let limit = self.bounds.timeout;
         let handshake = async {
-            // The semaphore is never closed.
-            let _permit = self.0.handshakes.acquire().await;
-            let config = Arc::clone(self.0.material.load().config());
+            // Neither semaphore is ever closed. Who waits for its own holds none of
+            // everybody's.
+            let _own = of_peer.acquire().await;
+            let _permit = self.bounds.handshakes.acquire().await;
+            let config = Arc::clone(self.inner.material.load().config(self.purpose));
             TlsAcceptor::from(config).accept(stream).await
         };
         match tokio::time::timeout(limit, handshake).await {
@@ -95,7 +136,7 @@ impl Acceptor {
     /// Where the material comes from.
     #[must_use]
     pub fn files(&self) -> &Files {
-        &self.0.files
+        &self.inner.files
     }
 
     /// Reads the files, and puts what is in them in force if it is new.
@@ -103,21 +144,21 @@ impl Acceptor {
     /// # Errors
     /// When it is no good; then the old material stays in force.
     pub fn refresh(&self) -> Result<Refreshed, Problem> {
-        let read = Material::read(&self.0.files)?;
+        let read = Material::read(&self.inner.files)?;
         Ok(self.replace(read))
     }
 
     /// Puts `material` in force if it is new.
     pub fn replace(&self, material: Material) -> Refreshed {
-        if self.0.material.load().is_same_as(&material) {
+        if self.inner.material.load().is_same_as(&material) {
             return Refreshed::Same;
         }
         tracing::info!(
             expires = material.expires(),
             "TLS certificate, key or client authorities replaced; new connections get them"
         );
-        self.0.certificate.expires(material.not_after());
-        self.0.material.store(Arc::new(material));
+        self.inner.certificate.expires(material.not_after());
+        self.inner.material.store(Arc::new(material));
         Refreshed::Replaced
     }
 
@@ -125,7 +166,7 @@ impl Acceptor {
     /// again when it changes: while files are being swapped, those read may not
     /// fit together for a moment.
     pub async fn follow_files(self) {
-        let mut ticks = interval(self.0.reload_interval);
+        let mut ticks = interval(self.inner.reload_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = None;
         loop {
@@ -153,7 +194,8 @@ impl Acceptor {
 impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acceptor")
-            .field("files", &self.0.files)
+            .field("files", &self.inner.files)
+            .field("purpose", &self.purpose)
             .finish_non_exhaustive()
     }
 }
@@ -175,8 +217,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// An acceptor of one handshake at a time, and a client that believes it.
-    fn acceptor(directory: &TempDir) -> (Acceptor, TlsConnector) {
+    /// An acceptor of so many handshakes at a time, and a client that believes it.
+    fn acceptor(directory: &TempDir, max_handshakes: usize) -> (Acceptor, TlsConnector) {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let path = |name| directory.path().join(name);
@@ -191,7 +233,7 @@ mod tests {
             material: Material::read(&files).unwrap(),
             files,
             reload_interval: LIMIT,
-            max_handshakes: 1,
+            max_handshakes,
             handshake_timeout: LIMIT,
         };
         let acceptor = Acceptor::new(settings, Certificate::default());
@@ -203,6 +245,11 @@ mod tests {
             .with_root_certificates(roots)
             .with_no_client_auth();
         (acceptor, TlsConnector::from(Arc::new(client)))
+    }
+
+    /// The permits of a peer that has no other handshake.
+    fn peer() -> Semaphore {
+        Semaphore::new(1)
     }
 
     #[tokio::test]
@@ -246,25 +293,74 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_client_holds_a_place_only_for_a_limited_time() {
         let directory = TempDir::new().unwrap();
-        let (acceptor, connector) = acceptor(&directory);
+        let (acceptor, connector) = acceptor(&directory, 1);
         let (_silent, server) = duplex(1024);
         let first = tokio::spawn({
             let acceptor = acceptor.clone();
-            async move { acceptor.accept(server).await.map(drop) }
+            async move { acceptor.accept(server, &peer()).await.map(drop) }
         });
         tokio::time::sleep(LIMIT / 2).await;
         let (client, server) = duplex(64 * 1024);
         let name = ServerName::try_from("localhost").unwrap();
-        let (second, connected) =
-            tokio::join!(acceptor.accept(server), connector.connect(name, client));
+        let peer = peer();
+        let accepted = acceptor.accept(server, &peer);
+        let (second, connected) = tokio::join!(accepted, connector.connect(name, client));
         assert!(second.is_ok() && connected.is_ok());
         assert!(matches!(first.await.unwrap(), Err(Error::Slow(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_of_one_port_holds_no_place_of_another() {
+        let directory = TempDir::new().unwrap();
+        let (acceptor, connector) = acceptor(&directory, 1);
+        let admin = acceptor.for_port(Purpose::Admin { proof: true }, 1, LIMIT / 2);
+        let (_silent, server) = duplex(1024);
+        let held = tokio::spawn(async move { acceptor.accept(server, &peer()).await.map(drop) });
+        tokio::task::yield_now().await;
+        let (client, server) = duplex(64 * 1024);
+        let name = ServerName::try_from("localhost").unwrap();
+        let own = peer();
+        let (accepted, connected) =
+            tokio::join!(admin.accept(server, &own), connector.connect(name, client));
+        assert!(accepted.is_ok() && connected.is_ok());
+        assert!(!held.is_finished());
+        let (_silent, server) = duplex(1024);
+        let slow = admin.accept(server, &peer()).await.map(drop);
+        assert!(matches!(slow, Err(Error::Slow(limit)) if limit == LIMIT / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_go_on_keeps_only_itself_waiting() {
+        let directory = TempDir::new().unwrap();
+        let (acceptor, connector) = acceptor(&directory, 8);
+        let bad = Arc::new(Semaphore::new(acceptor.handshakes_of_a_peer()));
+        let mut silent = Vec::new();
+        for _ in 0..20 {
+            let (client, server) = duplex(1024);
+            let (acceptor, bad) = (acceptor.clone(), Arc::clone(&bad));
+            let task = tokio::spawn(async move { acceptor.accept(server, &bad).await.map(drop) });
+            silent.push((client, task));
+        }
+        tokio::task::yield_now().await;
+        let (client, server) = duplex(64 * 1024);
+        let name = ServerName::try_from("localhost").unwrap();
+        let peer = peer();
+        let accepted = acceptor.accept(server, &peer);
+        let begun = tokio::time::Instant::now();
+        let (accepted, connected) = tokio::join!(accepted, connector.connect(name, client));
+        assert!(accepted.is_ok() && connected.is_ok());
+        // Nobody had to time out first.
+        assert!(begun.elapsed() < LIMIT);
+        assert_eq!(bad.available_permits(), 0);
+        for (_client, task) in silent {
+            assert!(matches!(task.await.unwrap(), Err(Error::Slow(_))));
+        }
     }
 
     #[tokio::test]
     async fn only_other_content_replaces_what_is_in_force() {
         let directory = TempDir::new().unwrap();
-        let (acceptor, _) = acceptor(&directory);
+        let (acceptor, _) = acceptor(&directory, 1);
         assert_eq!(acceptor.refresh().unwrap(), Refreshed::Same);
         std::fs::remove_file(directory.path().join("key")).unwrap();
         assert_eq!(acceptor.refresh().unwrap_err().key, "key");

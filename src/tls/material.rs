@@ -17,8 +17,11 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// The protocol that clients must speak, as ALPN calls it.
+use crate::files;
+
+/// The protocols that clients may have to speak, as ALPN calls them.
 const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// The largest file that is read, in bytes: some hundred certificates.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -44,10 +47,24 @@ pub enum ClientAuth {
     Optional,
 }
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// gRPC, to the clients that [`Files`] says.
+    Grpc,
+    /// The admin port, over HTTP/1.1.
+    Admin {
+        /// Whether a client needs a certificate, if there are authorities for them.
+        proof: bool,
+    },
+}
+
 /// What a handshake needs. Shows nothing of the key.
 #[derive(Clone)]
 pub struct Material {
-    config: Arc<ServerConfig>,
+    grpc: Arc<ServerConfig>,
+    admin: Arc<ServerConfig>,
+    admin_without_proof: Arc<ServerConfig>,
     digest: [u8; 32],
     expires: Expiry,
 }
@@ -84,39 +101,35 @@ impl Material {
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
         let (pair, expires) = pair(files, &certificate, &key, &provider)?;
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| What::Certificate.problem(error))?;
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some((pem, path, auth)) => {
-                let roots = roots(&pem, path)?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                let verifier = match auth {
-                    ClientAuth::Required => verifier,
-                    ClientAuth::Optional => verifier.allow_unauthenticated(),
-                };
-                let verifier = verifier.build().map_err(|e| What::ClientCa.problem(e))?;
-                builder.with_client_cert_verifier(verifier)
-            }
+        let clients = match clients {
+            Some((pem, path, auth)) => Some((Arc::new(roots(&pem, path)?), auth)),
+            None => None,
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Only(Arc::new(pair))));
-        config.alpn_protocols = vec![HTTP2.to_vec()];
-        // Calls share connections that live long, so that resumption saves little;
-        // and it would let a client in whose authority is trusted no more.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        let maker = Maker {
+            provider,
+            pair: Arc::new(pair),
+        };
+        let required = clients
+            .as_ref()
+            .map(|(roots, _)| (roots, ClientAuth::Required));
+        let grpc = clients.as_ref().map(|(roots, auth)| (roots, *auth));
         Ok(Self {
-            config: Arc::new(config),
+            grpc: maker.make(grpc, HTTP2)?,
+            admin: maker.make(required, HTTP1)?,
+            admin_without_proof: maker.make(None, HTTP1)?,
             digest: digest.finalize().into(),
             expires,
         })
     }
 
-    /// What handshakes are made with.
+    /// What handshakes on a port for this purpose are made with.
     #[must_use]
-    pub fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    pub fn config(&self, purpose: Purpose) -> &Arc<ServerConfig> {
+        match purpose {
+            Purpose::Grpc => &self.grpc,
+            Purpose::Admin { proof: true } => &self.admin,
+            Purpose::Admin { proof: false } => &self.admin_without_proof,
+        }
     }
 
     /// When the certificate expires, for people.
@@ -149,6 +162,47 @@ impl fmt::Debug for Material {
 /// Gives the one certificate, whatever name the client asks for.
 #[derive(Debug)]
 struct Only(Arc<CertifiedKey>);
+
+/// Makes what handshakes are made with.
+struct Maker {
+    provider: Arc<CryptoProvider>,
+    pair: Arc<CertifiedKey>,
+}
+
+impl Maker {
+    /// For clients that one of the authorities signed, if there are such, and that
+    /// speak `protocol`.
+    fn make(
+        &self,
+        clients: Option<(&Arc<RootCertStore>, ClientAuth)>,
+        protocol: &[u8],
+    ) -> Result<Arc<ServerConfig>, Problem> {
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| What::Certificate.problem(error))?;
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some((roots, auth)) => {
+                let provider = Arc::clone(&self.provider);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider);
+                let verifier = match auth {
+                    ClientAuth::Required => verifier,
+                    ClientAuth::Optional => verifier.allow_unauthenticated(),
+                };
+                let verifier = verifier.build().map_err(|e| What::ClientCa.problem(e))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Only(Arc::clone(&self.pair))));
+        config.alpn_protocols = vec![protocol.to_vec()];
+        // Calls share connections that live long, so that resumption saves little;
+        // and it would let a client in whose authority is trusted no more.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Arc::new(config))
+    }
+}
 
 impl ResolvesServerCert for Only {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
@@ -185,17 +239,8 @@ impl What {
 }
 
 fn read(path: &Path, what: What) -> Result<Vec<u8>, Problem> {
-    use std::io::Read as _;
-    let cannot = |error| what.problem(format!("cannot read {}: {error}", path.display()));
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(what.problem(format!("{} has more than 1 MiB", path.display())));
-    }
-    Ok(bytes)
+    files::read(path, MAX_FILE)
+        .map_err(|error| what.problem(format!("cannot read {}: {error}", path.display())))
 }
 
 /// The certificate with its key, and when it expires.

@@ -14,7 +14,7 @@ mod subject;
 mod unverified;
 
 pub use acceptor::{Acceptor, Error, Refreshed};
-pub use material::{ClientAuth, Files, Material, Problem};
+pub use material::{ClientAuth, Files, Material, Problem, Purpose};
 pub use subject::subject;
 pub(crate) use unverified::unverified;
 

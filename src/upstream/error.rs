@@ -75,9 +75,7 @@ impl Cause {
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Quota | Self::Throttled | Self::Unavailable)
     }
-}
 
-impl Cause {
     /// What kind of failure it is, in one word: for telemetry.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -96,9 +94,8 @@ impl Cause {
         }
     }
 
-    /// Whether something is wrong at AWS or with the gateway's place there, so
-    /// that its operator may want to know; the rest is the callers' business.
-    pub(crate) fn concerns_operators(&self) -> bool {
+    /// The rest is the callers' business.
+    fn concerns_operators(&self) -> bool {
         matches!(
             self,
             Self::Quota
@@ -141,6 +138,19 @@ impl Error {
             retry_after: None,
             source: None,
         }
+    }
+
+    /// What the attempt before the last failed with, if the deadline ended the
+    /// last.
+    pub(crate) fn before(&self) -> Option<&Self> {
+        self.source.as_deref()?.downcast_ref()
+    }
+
+    /// Whether something is wrong at AWS or with the gateway's place there, so
+    /// that its operator may want to know.
+    pub(crate) fn concerns_operators(&self) -> bool {
+        let concerns = |error: &Self| error.cause.concerns_operators();
+        concerns(self) || self.before().is_some_and(concerns)
     }
 
     /// Whether AWS may have made the session all the same: the answer was lost,

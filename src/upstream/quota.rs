@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::{Cause, Error, Request};
@@ -49,9 +48,9 @@ impl QuotaLayer {
             ..
         } = request;
         let wait = self.metrics.wait(&request.session.region);
-        let asked = Instant::now();
+        let told = call::Wait::begin();
         let permit = limiter.permit(caller, *weight, *deadline).await;
-        call::queued(asked.elapsed(), permit.is_ok());
+        told.end(permit.is_ok());
         match permit {
             Ok(permit) => {
                 wait.granted(caller);

@@ -90,6 +90,14 @@ impl Policy {
         }
     }
 
+    /// A call whose deadline passed while it was tried again tells what it was tried
+    /// again after.
+    fn keep_as_source(&mut self, error: &mut Error) {
+        if let Some(last) = self.last.take() {
+            error.source = Some(Arc::new(last));
+        }
+    }
+
     /// When to try again after `error`; never when that would be too late.
     fn retry_at(&self, request: &Request, error: &mut Error) -> Option<Instant> {
         if !error.cause.is_transient() || self.attempts >= MAX_ATTEMPTS {
@@ -122,6 +130,10 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
             }
             Err(error) if error.cause == Cause::AccountQuota => {
                 self.keep_the_cause(error);
+                None
+            }
+            Err(error) if error.cause == Cause::Deadline => {
+                self.keep_as_source(error);
                 None
             }
             Err(error) => {
@@ -255,6 +267,19 @@ mod tests {
             (error.cause, error.retry_after),
             (Cause::Unavailable, Some(LONG))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_passes_while_trying_again_tells_what_failed_before() {
+        let mut failures = vec![error(Cause::Deadline), error(Cause::Throttled)];
+        let upstream =
+            tower::service_fn(move |_: Request| std::future::ready(Err(failures.pop().unwrap())));
+        let request = request(Instant::now() + LONG);
+        let answer: Result<Session, _> =
+            layer_for([region()]).layer(upstream).oneshot(request).await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.cause, Cause::Deadline);
+        assert_eq!(error.before().unwrap().cause, Cause::Throttled);
     }
 
     #[tokio::test(start_paused = true)]

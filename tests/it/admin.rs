@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::http::{Answer, get, send};
 use crate::metrics::Scrape;
-use crate::raw::{framed, refusal};
+use crate::raw::{CREATE, framed, refusal};
 use crate::support::{ONE_REGION, Running, config, emulator, load, until, watch_health};
 
 async fn serving(gateway: &Running) {
@@ -85,7 +85,8 @@ async fn a_lost_store_is_told_and_does_not_make_the_gateway_unready() {
         (1.0, 0.0)
     );
     let effective = "face_liveness_quota_rate_effective_per_second";
-    assert_eq!(scrape.value(effective, &[r#"bound="creates""#]), 12.5);
+    // Half of 25, rounded down, as the share is.
+    assert_eq!(scrape.value(effective, &[r#"bound="creates""#]), 12.0);
 
     let shown = get(gateway.admin, "/config").await.body;
     assert!(
@@ -156,12 +157,27 @@ async fn status_agrees_with_metrics_and_tells_the_last_refusals_with_their_remed
         &[r#"bound="creates""#],
     );
     assert_eq!(region["quota"]["permits"], 2);
-    assert_eq!(region["upstream"]["latency"]["count"], 2);
-    assert!(region["upstream"]["latency"]["p99_seconds"].as_f64() > Some(0.0));
+    for span in ["last_minute", "since_start"] {
+        let latency = &region["upstream"]["latency"][span];
+        assert_eq!(latency["count"], 2, "{span}");
+        assert!(latency["p99_seconds"].as_f64() > Some(0.0), "{span}");
+        assert_eq!(region["quota"]["wait"][span]["count"], 2, "{span}");
+    }
+    let methods = status["calls"]["by_method"].as_array().unwrap();
+    let create = methods
+        .iter()
+        .find(|method| method["method"] == CREATE[1..])
+        .unwrap();
+    assert_eq!(create["by_status"]["OK"], 1);
+    assert_eq!(create["by_status"]["INTERNAL"], 1);
+    assert_eq!(create["in_flight"], 0);
+    assert_eq!(create["latency"]["last_minute"]["count"], 2);
     assert_eq!(status["callers"].as_array().unwrap().len(), 2);
     assert_eq!(status["callers"][0]["caller"], "_OTHER");
     assert_eq!(status["callers"][0]["share"], 1.0);
     assert_eq!(status["ready"], true);
+    let readiness = get(gateway.admin, "/readyz").await.json();
+    assert_eq!(status["checks"], readiness["checks"]);
     assert_eq!(status["config_digest"].as_str().unwrap().len(), 12);
     assert!(
         status["version"]
@@ -272,7 +288,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
     let config = config(&emulator().await, ONE_REGION).await;
     let (log, _subscriber) =
         Log::prepare(config.log, &config.otlp, std::io::stderr, false).unwrap();
-    let bound = Gateway::bind(config).unwrap().with_log_level(log.level());
+    let bound = Gateway::bind(config).unwrap().with_log(log.handle());
     let gateway = Running::run(bound);
     let level = get(gateway.admin, "/log-level").await;
     assert_eq!(level.json()["filter"], "info");
@@ -281,7 +297,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
         (changed.code, &changed.json()["filter"]),
         (200, &"debug".into())
     );
-    assert_eq!(log.level().get().to_string(), "debug");
+    assert_eq!(log.handle().level().get().to_string(), "debug");
 
     let large = format!("{{\"filter\": \"{}\"}}", "x".repeat(2048));
     for (kind, body, code, told) in [
@@ -309,7 +325,7 @@ async fn the_level_of_the_log_can_be_read_and_put_by_what_no_web_page_may_send()
         assert_eq!(refused.code, code, "{body}");
         assert!(refused.body.contains(told), "{}", refused.body);
     }
-    assert_eq!(log.level().get().to_string(), "debug");
+    assert_eq!(log.handle().level().get().to_string(), "debug");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hyper_util::rt::TokioIo;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -57,7 +57,13 @@ impl Authority {
     }
 
     fn issue(&self, sans: Vec<SanType>, purpose: ExtendedKeyUsagePurpose) -> Pair {
+        self.issue_until(sans, purpose, 2100)
+    }
+
+    fn issue_until(&self, sans: Vec<SanType>, purpose: ExtendedKeyUsagePurpose, year: i32) -> Pair {
         let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         params.subject_alt_names = sans;
         params.extended_key_usages = vec![purpose];
         let key = KeyPair::generate().unwrap();
@@ -70,8 +76,25 @@ impl Authority {
 
     /// A server's certificate, for `localhost`.
     pub(crate) fn server(&self) -> Pair {
+        self.server_for("localhost")
+    }
+
+    /// A server's, for another name.
+    pub(crate) fn server_for(&self, name: &str) -> Pair {
+        let name = SanType::DnsName(name.try_into().unwrap());
+        self.issue(vec![name], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A server's that has expired.
+    pub(crate) fn expired_server(&self) -> Pair {
         let localhost = SanType::DnsName("localhost".try_into().unwrap());
-        self.issue(vec![localhost], ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue_until(vec![localhost], ExtendedKeyUsagePurpose::ServerAuth, 2020)
+    }
+
+    /// A client's that has expired.
+    pub(crate) fn expired_client(&self, uri: &str) -> Pair {
+        let uri = SanType::URI(uri.try_into().unwrap());
+        self.issue_until(vec![uri], ExtendedKeyUsagePurpose::ClientAuth, 2020)
     }
 
     /// A client's, with a URI as its name.

@@ -30,8 +30,9 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::net::TcpListener;
-use tonic::transport::Server;
+use tokio::sync::Barrier;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
 /// A collector on a port of its own.
@@ -41,22 +42,55 @@ pub(crate) struct Collector {
     traces: Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     logs: Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
     metrics: Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    /// Nobody is answered before so many are there.
+    together: Option<Arc<Barrier>>,
 }
 
 impl Collector {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::default().serve(None).await
+    }
+
+    /// One that answers no signal before all three are there.
+    pub(crate) async fn answering_all_at_once() -> Self {
+        let together = Some(Arc::new(Barrier::new(3)));
         let collector = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            together,
             ..Self::default()
         };
-        let server = Server::builder()
+        collector.serve(None).await
+    }
+
+    /// One for `localhost` that speaks TLS.
+    pub(crate) async fn encrypted(tls: ServerTlsConfig) -> Self {
+        Self::default().serve(Some(tls)).await
+    }
+
+    async fn serve(self, tls: Option<ServerTlsConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (url, builder) = match tls {
+            None => (format!("http://{address}"), Server::builder()),
+            Some(tls) => (
+                format!("https://localhost:{}", address.port()),
+                Server::builder().tls_config(tls).unwrap(),
+            ),
+        };
+        let collector = Self { url, ..self };
+        let mut builder = builder;
+        let server = builder
             .add_service(TraceServiceServer::new(collector.clone()))
             .add_service(LogsServiceServer::new(collector.clone()))
             .add_service(MetricsServiceServer::new(collector.clone()))
             .serve_with_incoming(TcpIncoming::from(listener));
         tokio::spawn(server);
         collector
+    }
+
+    async fn wait_for_the_others(&self) {
+        if let Some(together) = &self.together {
+            together.wait().await;
+        }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -161,6 +195,7 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.traces.lock().unwrap().push(request.into_inner());
+        self.wait_for_the_others().await;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -172,6 +207,7 @@ impl LogsService for Collector {
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         self.logs.lock().unwrap().push(request.into_inner());
+        self.wait_for_the_others().await;
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
@@ -183,6 +219,7 @@ impl MetricsService for Collector {
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.metrics.lock().unwrap().push(request.into_inner());
+        self.wait_for_the_others().await;
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

@@ -38,8 +38,9 @@ const ADMITTED: &str = "
     id = 'spiffe://example.org/**/web'
 ";
 
-fn token_of(caller: &str) -> String {
-    let digest = Sha256::digest(TOKEN);
+/// The entry for a caller's token.
+pub(crate) fn token_of(caller: &str, token: &str) -> String {
+    let digest = Sha256::digest(token);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("[[tokens]]\ncaller = '{caller}'\nsha256 = '{hex}'\n")
 }
@@ -83,7 +84,7 @@ fn unauthenticated(answer: Result<(), Status>) -> String {
 
 #[tokio::test]
 async fn a_static_token_names_its_caller_and_nothing_else_does() {
-    let gateway = serve(&format!("{ADMITTED}{}", token_of("shop"))).await;
+    let gateway = serve(&format!("{ADMITTED}{}", token_of("shop", TOKEN))).await;
     with_bearer(&gateway, TOKEN).await.unwrap();
     let anonymous = create(gateway.connect().await, &[("x-caller-id", "shop")]).await;
     let told = unauthenticated(anonymous);
@@ -117,7 +118,7 @@ async fn a_static_token_names_its_caller_and_nothing_else_does() {
 
 #[tokio::test]
 async fn whom_no_rule_admits_is_refused_though_it_proved_who_it_is() {
-    let gateway = serve(&format!("{ADMITTED}{}", token_of("stranger"))).await;
+    let gateway = serve(&format!("{ADMITTED}{}", token_of("stranger", TOKEN))).await;
     let status = with_bearer(&gateway, TOKEN).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
 }
@@ -149,7 +150,7 @@ async fn health_is_open_and_reflection_as_configured() {
         ("off", Some(Code::Unimplemented), Some(Code::Unimplemented)),
     ] {
         let auth = format!("[auth]\nreflection = '{reflection}'\n");
-        let gateway = serve(&format!("{auth}{}", token_of("shop"))).await;
+        let gateway = serve(&format!("{auth}{}", token_of("shop", TOKEN))).await;
         let mut states = watch_health(gateway.connect().await).await;
         until(&mut states, ServingStatus::Serving).await;
         let code = |answer: Result<(), Status>| answer.err().map(|status| status.code());
@@ -168,7 +169,7 @@ async fn a_certificate_names_its_caller_and_a_bearer_token_counts_before_it() {
     let authority = Authority::new();
     let secret = Secret::new(&authority.server(), &authority.pem());
     let tls = secret.mutual("client_auth = 'optional'");
-    let gateway = serve(&format!("{tls}{ADMITTED}{}", token_of("shop"))).await;
+    let gateway = serve(&format!("{tls}{ADMITTED}{}", token_of("shop", TOKEN))).await;
     let bearer = format!("Bearer {TOKEN}");
     let pair = |name| authority.client(name);
     let web = pair("spiffe://example.org/ns/pay/sa/web");
@@ -354,7 +355,11 @@ async fn keys_are_fetched_over_tls_from_a_server_that_the_bundle_vouches_for() {
         key: key.path().to_owned(),
         clients: None,
     };
-    let mut server = ServerConfig::clone(tls::Material::read(&files).unwrap().config());
+    let mut server = ServerConfig::clone(
+        tls::Material::read(&files)
+            .unwrap()
+            .config(tls::Purpose::Grpc),
+    );
     server.alpn_protocols.clear();
     let acceptor = TlsAcceptor::from(Arc::new(server));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -415,4 +420,43 @@ async fn without_the_issuers_keys_tokens_are_not_judged_and_the_gateway_is_not_r
     assert_eq!(reason, "KEYS_UNAVAILABLE");
     let mut states = watch_health(gateway.connect().await).await;
     until(&mut states, ServingStatus::NotServing).await;
+}
+
+#[tokio::test]
+async fn callers_with_the_same_request_token_never_see_each_others_session() {
+    let emulator = emulator().await;
+    let hash = |token: &str| -> String {
+        let digest = Sha256::digest(token);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let tokens = ["shop", "pay"].map(|caller| {
+        let sha256 = hash(&format!("{TOKEN}-{caller}"));
+        format!("[[tokens]]\ncaller = '{caller}'\nsha256 = '{sha256}'\n")
+    });
+    let toml = format!("{ONE_REGION}{}", tokens.concat());
+    let gateway = Running::configured(&emulator, &toml).await;
+    let create = async |caller: &str| {
+        let mut request = Request::new(CreateSessionRequest {
+            client_request_token: Some("the-same".to_owned()),
+            ..CreateSessionRequest::default()
+        });
+        let authorization = format!("Bearer {TOKEN}-{caller}").parse().unwrap();
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", authorization);
+        let mut client = gateway.client().await;
+        let session = client.create_session(request).await.unwrap().into_inner();
+        (session.session_id, session.replayed)
+    };
+    let shops = create("shop").await;
+    let pays = create("pay").await;
+    assert_ne!(shops.0, pays.0);
+    assert_eq!((shops.1, pays.1), (false, false));
+    // Not through AWS's own memory of tokens either.
+    let journal = emulator.journal();
+    let sent = journal.requests.iter();
+    let sent = sent.map(|request| request.body.as_ref().unwrap()["ClientRequestToken"].clone());
+    let sent: Vec<_> = sent.collect();
+    assert!(sent.len() == 2 && sent[0] != sent[1], "{sent:?}");
+    assert_eq!(create("shop").await, (shops.0, true));
+    assert_eq!(create("pay").await, (pays.0, true));
 }

@@ -4,108 +4,23 @@
 //! The tests read the program's log without giving way, so what else they need to
 //! run has a thread of its own.
 
-use std::io::{self, BufRead as _, BufReader, Write};
-use std::process::{ChildStderr, Stdio};
+use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use face_liveness_client::v1::CreateSessionRequest;
-use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
 use face_liveness_gateway::config::{LogConfig, LogFormat};
 use face_liveness_gateway::telemetry::logs::Log;
 use face_liveness_gateway::telemetry::otlp;
-use rekognition_emulator::{Emulator, Fault};
+use rekognition_emulator::Fault;
 use serde_json::Value;
 use tonic::Request;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::collector::{Collector, attributes};
-use crate::program::{Started, gateway};
+use crate::program::gateway;
+use crate::served::Served;
 use crate::support::emulator;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-
-/// The program, and its log.
-struct Served {
-    program: Started,
-    log: BufReader<ChildStderr>,
-    lines: Vec<String>,
-    address: String,
-}
-
-impl Served {
-    /// Starts it with further arguments and variables.
-    fn start(emulator: &Emulator, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let url = emulator.endpoint_url();
-        let always = [
-            "serve",
-            "--region",
-            "us-east-1",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "127.0.0.1:0",
-            "--endpoint-url",
-            &url,
-        ];
-        let mut command = gateway(&[&always, arguments].concat());
-        command
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("FACE_LIVENESS_SERVER_DRAIN_DELAY", "0s")
-            .env("FACE_LIVENESS_QUOTA_CREATES_PER_SECOND", "off")
-            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
-            .envs(variables.iter().copied());
-        let mut program = Started(command.stderr(Stdio::piped()).spawn().unwrap());
-        let log = BufReader::new(program.0.stderr.take().unwrap());
-        let mut served = Self {
-            program,
-            log,
-            lines: Vec::new(),
-            address: String::new(),
-        };
-        served.until("ready: serving");
-        let all = served.lines.join("\n");
-        let address = all
-            .split("\"address\":\"")
-            .nth(1)
-            .or_else(|| all.split("address=\"").nth(1));
-        served.address = address.unwrap().split('"').next().unwrap().to_owned();
-        served
-    }
-
-    /// Reads on up to the line that contains `mark`, which it gives.
-    fn until(&mut self, mark: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let read = self.log.read_line(&mut line).unwrap();
-            assert_ne!(read, 0, "ended before {mark:?}: {:#?}", self.lines);
-            self.lines.push(line.trim_end().to_owned());
-            if line.contains(mark) {
-                return line;
-            }
-        }
-    }
-
-    fn client(&self) -> FaceLivenessServiceClient<Channel> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
-        FaceLivenessServiceClient::new(endpoint.connect_lazy())
-    }
-
-    /// Asks it to end, and reads all that it still writes.
-    fn end(&mut self) {
-        let pid = self.program.0.id().to_string();
-        let told = std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap();
-        assert!(told.success());
-        self.until("shut down:");
-        let mut line = String::new();
-        while self.log.read_line(&mut line).unwrap() > 0 {
-            self.lines.push(std::mem::take(&mut line));
-        }
-    }
-}
 
 fn call(request_id: &str) -> Request<CreateSessionRequest> {
     let mut request = Request::new(CreateSessionRequest {
@@ -210,7 +125,7 @@ async fn a_flood_of_refusals_is_counted_instead_of_written() {
         .lines
         .iter()
         .map(|line| json(line))
-        .filter(|line| line["code"] == "INVALID_ARGUMENT")
+        .filter(|line| line["reason"] == "INVALID_REQUEST")
         .collect();
     let written = refusals
         .iter()
@@ -222,7 +137,7 @@ async fn a_flood_of_refusals_is_counted_instead_of_written() {
         .sum();
     assert!(suppressed > 0, "{refusals:#?}");
     assert_eq!(u64::try_from(written).unwrap() + suppressed, CALLS);
-    assert_eq!(refusals[0]["reason"], "INVALID_REQUEST");
+    assert_eq!(refusals[0]["code"], "INVALID_ARGUMENT");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -306,18 +221,23 @@ async fn a_dead_collector_is_told_once_and_the_program_still_ends() {
 }
 
 #[test]
-fn a_protocol_that_is_not_spoken_ends_the_program_with_its_place() {
+fn what_telemetry_cannot_do_ends_the_program_with_its_place() {
     let mut command = gateway(&["serve", "--region", "us-east-1"]);
     command
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:4318")
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .env("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere/tls.key")
+        .env("OTEL_PROPAGATORS", "b3");
     let output = command.output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64), "{told}");
-    assert!(
-        told.contains("OTEL_EXPORTER_OTLP_PROTOCOL: must be grpc"),
-        "{told}"
-    );
+    for mistake in [
+        "OTEL_EXPORTER_OTLP_PROTOCOL: must be grpc",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY: is of no use without",
+        "OTEL_PROPAGATORS: must be tracecontext",
+    ] {
+        assert!(told.contains(mistake), "{told}");
+    }
 }
 
 /// What a log wrote.
@@ -344,7 +264,7 @@ fn the_level_changes_from_the_next_line_on_and_libraries_stay_quiet() {
     };
     let settings = otlp::Settings::default();
     let (log, subscriber) = Log::prepare(config, &settings, move || writer.clone(), false).unwrap();
-    let level = log.level();
+    let level = log.handle().level();
     tracing::subscriber::with_default(subscriber, || {
         let say = |number: u32| {
             tracing::debug!(target: "face_liveness_gateway::server", number, "own");

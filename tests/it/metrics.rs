@@ -2,6 +2,7 @@
 //! and over OTLP alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
@@ -28,7 +29,12 @@ pub(crate) struct Scrape {
 
 impl Scrape {
     pub(crate) async fn of(gateway: &Running) -> Self {
-        let answer = get(gateway.admin, "/metrics").await;
+        Self::at(gateway.admin).await
+    }
+
+    /// The same, of whatever listens there.
+    pub(crate) async fn at(admin: SocketAddr) -> Self {
+        let answer = get(admin, "/metrics").await;
         assert_eq!(answer.code, 200);
         let content_type = answer.header("content-type").unwrap();
         assert!(content_type.starts_with("text/plain; version=0.0.4"));
@@ -379,7 +385,7 @@ async fn a_health_check_and_a_watch_count_as_calls_of_their_own() {
 }
 
 /// What was sent of a metric, by the value of one of its attributes.
-fn sent(collector: &Collector, name: &str, label: &str) -> BTreeMap<String, f64> {
+pub(crate) fn sent(collector: &Collector, name: &str, label: &str) -> BTreeMap<String, f64> {
     let metrics = collector.metrics();
     let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
     let group = |point: &[KeyValue]| attributes(point).remove(label).unwrap();

@@ -44,8 +44,9 @@ async fn without_a_valid_certificate_http2_is_never_reached() {
     assert_eq!(answer(gateway.address, &let_in).await.unwrap()[3], 4);
     create(gateway.address, let_in).await.unwrap();
     let unknown = stranger.client(NAME);
+    let expired = authority.expired_client(NAME);
     let server = authority.server();
-    for identity in [None, Some(&unknown), Some(&server)] {
+    for identity in [None, Some(&unknown), Some(&expired), Some(&server)] {
         let outside = client(&authority, identity);
         assert!(answer(gateway.address, &outside).await.is_err());
         assert!(create(gateway.address, outside).await.is_err());

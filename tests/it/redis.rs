@@ -7,8 +7,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ::redis::AsyncCommands as _;
+use face_liveness_gateway::quota::{Flow, Limits, Share};
 use face_liveness_gateway::redis::{
-    Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Window, Windows,
+    Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Windows,
 };
 use face_liveness_gateway::region::Region;
 use futures_util::FutureExt as _;
@@ -32,17 +33,17 @@ pub(crate) async fn connection(url: &str) -> Connection {
 }
 
 async fn windows(url: &str, prefix: &str) -> Windows {
-    let window = |limit, span| {
-        Some(Window {
-            limit: NonZeroU32::new(limit).unwrap(),
-            span: span + GUARD,
-        })
+    let flow = |sessions| Flow {
+        sessions,
+        session_length: SPAN * 2,
     };
     let settings = Settings {
         prefix: prefix.to_owned(),
-        creates: window(LIMIT, SPAN),
-        flow: window(LIMIT * 2, SPAN * 2),
-        shares: NonZeroU32::new(3).unwrap(),
+        limits: Limits {
+            creates_per_second: NonZeroU32::new(LIMIT),
+            sessions_in_flow: NonZeroU32::new(LIMIT * 2).map(flow),
+        },
+        share: Share::new(1.0 / 3.0),
     };
     let region = Region::parse("eu-west-1").unwrap();
     Windows::new(connection(url).await, region, &settings)
@@ -57,32 +58,34 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) async fn start(url: &str, prefix: &str) -> Self {
-        let stop = CancellationToken::new();
-        let mut replicas = JoinSet::new();
-        let mut states = Vec::new();
-        for _ in 0..3 {
-            let windows = windows(url, prefix).await;
-            states.push(windows.states());
-            let stop = stop.clone();
-            replicas.spawn(async move {
-                let mut taken = Vec::new();
-                while let Some(reserved) = stop.run_until_cancelled(windows.reserve()).await {
-                    sleep_until(reserved.slot).await;
-                    // What comes too late is not used; see `GUARD`.
-                    if Instant::now() <= reserved.slot + GUARD {
-                        taken.push(reserved.slot);
-                    }
-                }
-                taken
-            });
-        }
         let mut load = Self {
-            stop,
-            replicas,
-            states,
+            stop: CancellationToken::new(),
+            replicas: JoinSet::new(),
+            states: Vec::new(),
         };
+        for _ in 0..3 {
+            load.join(url, prefix).await;
+        }
         load.all(State::Shared).await;
         load
+    }
+
+    /// One more replica.
+    async fn join(&mut self, url: &str, prefix: &str) {
+        let windows = windows(url, prefix).await;
+        self.states.push(windows.states());
+        let stop = self.stop.clone();
+        self.replicas.spawn(async move {
+            let mut taken = Vec::new();
+            while let Some(reserved) = stop.run_until_cancelled(windows.reserve()).await {
+                sleep_until(reserved.slot).await;
+                // What comes too late is not used; see `GUARD`.
+                if Instant::now() <= reserved.slot + GUARD {
+                    taken.push(reserved.slot);
+                }
+            }
+            taken
+        });
     }
 
     async fn all(&mut self, state: State) {
@@ -158,6 +161,21 @@ async fn a_redis_that_comes_back_empty_lets_nobody_exceed_the_quota() {
     let alone = alone.count();
     println!("{alone} taken in 3 s without Redis");
     assert!(alone > usize::try_from(LIMIT).unwrap());
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn who_starts_when_redis_has_just_forgotten_does_not_take_what_others_took() {
+    let mut server = Server::start(&[]).await;
+    let mut load = Load::start(&server.url(), "test").await;
+    for _ in 0..3 {
+        sleep_until(Instant::now() + SPAN * 2).await;
+        server.kill();
+        server.restart().await;
+        load.join(&server.url(), "test").await;
+        load.all(State::Shared).await;
+    }
+    assert_within_quota(&load.stop().await);
 }
 
 #[tokio::test]

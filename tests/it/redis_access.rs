@@ -6,7 +6,7 @@ use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceC
 use rekognition_emulator::Emulator;
 
 use crate::redis_server::{Identity, Server, poll};
-use crate::replica::Replica;
+use crate::replica::{BY_THE_SECOND, Replica};
 use crate::support::emulator;
 
 const USER: &str = "gateway";
@@ -28,7 +28,7 @@ pub(crate) fn grants() -> String {
 
 /// A gateway that falls back to half of the quota.
 fn replica(emulator: &Emulator, store: &str, bundle: Option<&Identity>) -> Replica {
-    let mut variables = vec![("QUOTA_SHARE", "0.5"), ("DEBUG", "true")];
+    let mut variables = vec![("QUOTA_SHARE", "0.5"), ("DEBUG", "true"), BY_THE_SECOND];
     let path = bundle.map(|identity| identity.certificate.path().display().to_string());
     if let Some(path) = &path {
         variables.push(("QUOTA_STORE_CA_BUNDLE", path));
@@ -137,4 +137,34 @@ async fn a_user_who_may_not_do_enough_is_told_of() {
         .tell::<()>(&format!("ACL SETUSER {USER} +evalsha"))
         .await;
     poll(async || replica.shares().await).await;
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_loss_and_a_return_are_each_told_once() {
+    let mut server = Server::start(&[]).await;
+    let emulator = emulator().await;
+    // A machine that is busy is not to be taken for another loss.
+    let variables = [
+        ("QUOTA_SHARE", "0.5"),
+        ("QUOTA_STORE_TIMEOUT", "5s"),
+        BY_THE_SECOND,
+    ];
+    let replica = Replica::start(&emulator, &server.url(), &variables);
+    let told = [
+        "Redis is lost",
+        "Redis is back",
+        "the quota is shared again",
+    ];
+    replica.logs("the quota is shared through Redis").await;
+    assert_eq!(told.map(|mark| replica.logged(mark)), [0, 0, 0]);
+    server.kill();
+    replica.logs(told[0]).await;
+    // It looks for Redis meanwhile, in vain.
+    for call in 0..8 {
+        create(&replica, &call.to_string()).await;
+    }
+    server.restart().await;
+    replica.logs(told[2]).await;
+    assert_eq!(told.map(|mark| replica.logged(mark)), [1, 1, 1]);
 }

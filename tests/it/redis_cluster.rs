@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use face_liveness_gateway::config::CaBundle;
-use face_liveness_gateway::redis::{Connection, Records, Settings, State, Window, Windows};
+use face_liveness_gateway::quota::{Limits, Share};
+use face_liveness_gateway::redis::{Connection, Records, Settings, State, Windows};
 use face_liveness_gateway::region::{Region, WITH_FACE_LIVENESS};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -139,15 +140,13 @@ impl Handle {
     async fn open(cluster: &Cluster, regions: &[(Region, usize); 2]) -> Self {
         let connection = cluster.connection().await;
         let windows = |(region, _): &(Region, usize)| {
-            let window = Window {
-                limit: NonZeroU32::new(20).unwrap(),
-                span: SPAN,
-            };
             let settings = Settings {
                 prefix: "face-liveness".to_owned(),
-                creates: Some(window),
-                flow: None,
-                shares: NonZeroU32::new(2).unwrap(),
+                limits: Limits {
+                    creates_per_second: NonZeroU32::new(20),
+                    sessions_in_flow: None,
+                },
+                share: Share::new(0.5),
             };
             Windows::new(connection.clone(), region.clone(), &settings)
         };
@@ -173,15 +172,19 @@ async fn both_take(both: [&Windows; 2], state: State) {
     }
 }
 
+fn known(windows: &Windows) -> usize {
+    windows.outlook().windows.taken().count()
+}
+
 /// What each takes, the other knows of.
 async fn assert_one_quota(both: [&Windows; 2]) {
     for windows in both {
         reaches(windows, State::Shared).await;
     }
-    let before = both[0].known().history.len();
+    let before = known(both[0]);
     both_take(both, State::Shared).await;
     for windows in both {
-        poll(async || windows.known().history.len() == before + 2).await;
+        poll(async || known(windows) == before + 2).await;
     }
 }
 

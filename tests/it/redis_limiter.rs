@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use face_liveness_gateway::caller::Caller;
-use face_liveness_gateway::quota::{Bounds, Denied, Limiter, Limits, Outcome, Permit, Source};
-use face_liveness_gateway::redis::{self, Settings, SharedQuota, Windows};
+use face_liveness_gateway::quota::{Denied, Flow, Limiter, Limits, Outcome, Permit, Share, Source};
+use face_liveness_gateway::redis::{Settings, State, Windows};
 use face_liveness_gateway::region::Region;
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use crate::redis::connection;
-use crate::redis_server::Server;
+use crate::redis_server::{PATIENCE, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,24 +25,34 @@ const BY_THE_SECOND: Limits = Limits {
     sessions_in_flow: None,
 };
 
-/// One of three replicas.
-async fn replica(server: &Server, limits: Limits) -> Limiter {
-    let region = Region::parse("us-east-1").unwrap();
-    let bounds = Bounds::from(limits);
-    let window = |bound: face_liveness_gateway::quota::Bound| redis::Window {
-        limit: bound.limit,
-        span: bound.span,
-    };
+/// The windows of one of three replicas.
+async fn windows(server: &Server, limits: Limits) -> Windows {
     let settings = Settings {
         prefix: "test".to_owned(),
-        creates: bounds.creates.map(window),
-        flow: bounds.sessions.map(window),
-        shares: NonZeroU32::new(3).unwrap(),
+        limits,
+        share: Share::new(1.0 / 3.0),
     };
-    let windows = Windows::new(connection(&server.url()).await, region.clone(), &settings);
+    let connection = connection(&server.url()).await;
+    let windows = Windows::new(connection, us_east_1(), &settings);
     windows.look().await;
-    let store = SharedQuota::new(windows, limits, 1.0 / 3.0);
-    Limiter::start(region, Source::Shared(Arc::new(store)), 1_000)
+    windows
+}
+
+fn us_east_1() -> Region {
+    Region::parse("us-east-1").unwrap()
+}
+
+fn limiter(windows: Windows) -> Limiter {
+    Limiter::start(us_east_1(), Source::Shared(Arc::new(windows)), 1_000)
+}
+
+/// One of three replicas, which shares the quota.
+async fn replica(server: &Server, limits: Limits) -> Limiter {
+    let windows = windows(server, limits).await;
+    let mut states = windows.states();
+    let shared = states.wait_for(|state| *state == State::Shared);
+    timeout(PATIENCE, shared).await.unwrap().unwrap();
+    limiter(windows)
 }
 
 async fn permit(limiter: &Limiter, caller: &str, patience: Duration) -> Result<Permit, Denied> {
@@ -55,8 +65,7 @@ async fn permit(limiter: &Limiter, caller: &str, patience: Duration) -> Result<P
 #[ignore = "needs redis-server"]
 async fn a_quiet_caller_gets_all_it_asks_for_though_sessions_in_flow_are_short() {
     let server = Server::start(&[]).await;
-    let region = Region::parse("us-east-1").unwrap();
-    let limiter = replica(&server, Limits::of_region(&region)).await;
+    let limiter = replica(&server, Limits::of_region(&us_east_1())).await;
     let mut greedy = JoinSet::new();
     for _ in 0..30 {
         let limiter = limiter.clone();
@@ -75,6 +84,17 @@ async fn a_quiet_caller_gets_all_it_asks_for_though_sessions_in_flow_are_short()
         longest = longest.max(began.elapsed());
     }
     println!("25 permits for the quiet caller, the longest wait {longest:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn the_first_calls_to_a_new_redis_wait_until_others_could_have_told_it_what_they_took() {
+    let server = Server::start(&[]).await;
+    let limiter = limiter(windows(&server, Limits::of_region(&us_east_1())).await);
+    let calls = (0..10).map(|_| permit(&limiter, "a", SECOND * 2));
+    for answer in join_all(calls).await {
+        let _ = answer.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -113,4 +133,57 @@ async fn the_only_busy_replica_of_three_has_the_whole_quota() {
     println!("200 at once: {granted} granted; the least wait told {least:?}");
     assert!((40..=50).contains(&granted), "{granted}");
     assert!(least > SECOND * 3 / 2, "{least:?}");
+}
+
+/// So many sessions that are so long, and no other limit.
+fn flow(sessions: u32, session_length: Duration) -> Limits {
+    Limits {
+        creates_per_second: None,
+        sessions_in_flow: NonZeroU32::new(sessions).map(|sessions| Flow {
+            sessions,
+            session_length,
+        }),
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn replicas_whose_limits_differ_for_a_moment_count_what_the_others_took() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let server = Server::start(&[]).await;
+    let third = Share::new(1.0 / 3.0);
+    let replica = async || {
+        let windows = windows(&server, flow(4, HOUR)).await;
+        let mut states = windows.states();
+        let shared = states.wait_for(|state| *state == State::Shared);
+        timeout(PATIENCE, shared).await.unwrap().unwrap();
+        windows
+    };
+    let (first, second) = (replica().await, replica().await);
+    let is_near = async |windows: &Windows| {
+        let slot = windows.reserve().await.slot;
+        slot <= Instant::now() + SECOND * 60
+    };
+    // Of a long span half of the places are there at once.
+    assert_eq!([is_near(&first).await, is_near(&second).await], [true; 2]);
+    first.rebound(flow(12, HOUR), third);
+    for _ in 0..4 {
+        assert!(is_near(&first).await, "two of twelve were taken");
+    }
+    assert!(!is_near(&second).await, "it still goes by four");
+    second.rebound(flow(12, HOUR), third);
+    assert!(!is_near(&second).await, "seven of twelve were taken");
+    first.rebound(flow(3, HOUR), third);
+    assert!(!is_near(&first).await);
+    assert_eq!([first.state(), second.state()], [State::Shared; 2]);
+
+    // Redis may not have all that matters to a longer span, or to a new one.
+    first.rebound(flow(300, HOUR * 2), third);
+    assert_eq!(first.state(), State::Rejoining);
+    let both = Limits {
+        creates_per_second: NonZeroU32::new(9),
+        ..flow(12, HOUR)
+    };
+    second.rebound(both, third);
+    assert_eq!(second.state(), State::Rejoining);
 }

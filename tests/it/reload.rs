@@ -1,36 +1,50 @@
 //! The configuration is read again while the gateway runs: all of it or nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
-use face_liveness_gateway::config::{Flags, Origin, Variables};
+use face_liveness_gateway::config::{self, Flags, Origin, Variables};
 use face_liveness_gateway::gateway::Gateway;
 use face_liveness_gateway::reload::{Error, Handle};
 use rekognition_emulator::{Emulator, Fault, Latency};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
+use crate::http::{Answer, get, send};
 use crate::program::Program;
 use crate::support::{KEY, Running, emulator, file, signing};
 
 /// A gateway whose configuration is a file that can be written anew.
-struct Scene {
+pub(crate) struct Scene {
+    /// What every version of the file begins with.
+    prelude: String,
     file: NamedTempFile,
-    gateway: Running,
+    pub(crate) gateway: Running,
     handle: Handle,
 }
 
 impl Scene {
-    async fn start(emulator: &Emulator, toml: &str) -> Self {
-        let file = file(&written(toml));
+    pub(crate) async fn start(emulator: &Emulator, toml: &str) -> Self {
+        let prelude = format!(
+            "region = 'us-east-1'\nendpoint_url = '{}'\n",
+            emulator.endpoint_url()
+        );
+        Self::beginning(prelude, toml).await
+    }
+
+    pub(crate) async fn beginning(prelude: String, toml: &str) -> Self {
+        let file = file(&format!("{prelude}{toml}{END}"));
         let origin = Origin {
             flags: Flags {
                 config: Some(file.path().to_owned()),
                 listen: Some("127.0.0.1:0".to_owned()),
                 admin_listen: Some("127.0.0.1:0".to_owned()),
-                endpoint_url: Some(emulator.endpoint_url()),
                 ..Flags::default()
             },
             variables: Variables::new(),
@@ -42,6 +56,7 @@ impl Scene {
             .reloading_from(origin, effective);
         let handle = gateway.reload_handle();
         Self {
+            prelude,
             file,
             gateway: Running::run(gateway),
             handle,
@@ -49,11 +64,12 @@ impl Scene {
     }
 
     fn write(&self, toml: &str) {
-        std::fs::write(self.file.path(), written(toml)).unwrap();
+        let text = format!("{}{toml}{END}", self.prelude);
+        std::fs::write(self.file.path(), text).unwrap();
     }
 
     /// Writes, reloads, and gives the keys in force and those that wait.
-    async fn reload(&self, toml: &str) -> (Vec<String>, Vec<String>) {
+    pub(crate) async fn reload(&self, toml: &str) -> (Vec<String>, Vec<String>) {
         self.write(toml);
         let report = self.handle.reload().await.unwrap();
         (report.applied, report.need_restart)
@@ -75,9 +91,8 @@ impl Scene {
     }
 }
 
-fn written(toml: &str) -> String {
-    format!("region = 'us-east-1'\n{toml}\n[server]\ndrain_delay = '0s'\n")
-}
+/// What every version of the file ends with.
+const END: &str = "\n[server]\ndrain_delay = '0s'\n";
 
 fn token(caller: &str, token: &str) -> String {
     let digest = Sha256::digest(token);
@@ -143,12 +158,12 @@ async fn what_cannot_change_is_told_to_need_a_restart_every_time() {
     let emulator = emulator().await;
     let old = token("shop", "old");
     let scene = Scene::start(&emulator, &old).await;
-    let more = format!("{old}[quota]\nqueue = 7\n");
+    let more = format!("{old}[quota]\nkey_prefix = 'other'\n");
     for _ in 0..2 {
         let (applied, waiting) = scene.reload(&more).await;
         assert_eq!(
             (applied.len(), waiting),
-            (0, vec!["quota.queue".to_owned()])
+            (0, vec!["quota.key_prefix".to_owned()])
         );
     }
     let (_, waiting) = scene.reload(&old).await;
@@ -195,6 +210,117 @@ async fn a_gateway_that_has_ended_says_that_it_cannot_reload() {
         scene.handle.reload().await,
         Err(Error::NotRunning)
     ));
+}
+
+#[tokio::test]
+async fn no_call_fails_while_the_configuration_is_read_again_and_again() {
+    let emulator = emulator().await;
+    let quota = "[quota]\ncreates_per_second = 9000\nconcurrent_sessions = 'off'\n";
+    let old = format!("{quota}{}", token("shop", "old"));
+    let scene = Arc::new(Scene::start(&emulator, &old).await);
+    let over = CancellationToken::new();
+    let mut load = JoinSet::new();
+    for _ in 0..3 {
+        let (scene, over) = (Arc::clone(&scene), over.clone());
+        load.spawn(async move {
+            let mut calls = 0;
+            while !over.is_cancelled() {
+                scene.create("old").await.unwrap();
+                calls += 1;
+            }
+            calls
+        });
+    }
+    let caller = "[[callers]]\nid = 'shop'\nrate = 9000.0\nburst = 9000\n";
+    let versions = [
+        format!("{old}{}", token("other", "new")),
+        old.replace("9000", "8000"),
+        format!("{old}{caller}"),
+        old.replace("9000", "'off'"),
+    ];
+    for version in versions.iter().cycle().take(40) {
+        scene.reload(version).await;
+        scene.write("not TOML");
+        assert!(scene.handle.reload().await.is_err());
+    }
+    over.cancel();
+    assert!(load.join_all().await.iter().sum::<u32>() > 0);
+}
+
+/// Posts to /reload with these header lines.
+async fn post(gateway: &Running, headers: &str) -> Answer {
+    let head = "POST /reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n";
+    send(gateway.admin, &format!("{head}{headers}\r\n")).await
+}
+
+#[tokio::test]
+async fn the_admin_port_reloads_and_shows_what_is_in_force_then() {
+    const JSON: &str = "content-type: application/json\r\n";
+    let emulator = emulator().await;
+    let old = token("shop", "old");
+    let scene = Scene::start(&emulator, &old).await;
+    let digest = async || get(scene.gateway.admin, "/status").await.json()["config_digest"].clone();
+    let before = digest().await;
+    let weights = |weight: i32, entries: i32| {
+        format!(
+            "{old}[default_caller]\nweight = {weight}\n[quota]\nqueue = 7\n[ledger]\nentries = {entries}\n"
+        )
+    };
+    scene.write(&weights(3, 7));
+    // Not what a page may send, nor anything that is no JSON.
+    assert_eq!(post(&scene.gateway, "").await.code, 415);
+    let crossing = format!("{JSON}sec-fetch-site: cross-site\r\n");
+    assert_eq!(post(&scene.gateway, &crossing).await.code, 403);
+    assert_eq!(digest().await, before);
+
+    let answer = post(&scene.gateway, JSON).await;
+    assert_eq!(answer.code, 200);
+    let expected = json!({
+        "applied": ["default_caller.weight", "quota.queue"],
+        "need_restart": ["ledger.entries"],
+    });
+    assert_eq!(answer.json(), expected);
+    assert_ne!(digest().await, before);
+    let shown = get(scene.gateway.admin, "/config").await.body;
+    let line = |key: &str| {
+        let mut lines = shown.lines();
+        let line = lines.find(|line| line.starts_with(key));
+        line.unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let path = scene.file.path().display();
+    assert_eq!(line("weight ="), format!("weight = 3 # file {path}"));
+    assert_eq!(line("queue ="), format!("queue = 7 # file {path}"));
+    let waiting = "entries = 100000 # default; a new value waits for a restart";
+    assert_eq!(line("entries ="), waiting);
+    // It could be used again.
+    let again = file(&shown.replace("[redacted]", &"0a".repeat(32)));
+    let flags = Flags {
+        config: Some(again.path().to_owned()),
+        ..Flags::default()
+    };
+    let loaded = config::load(&flags, &Variables::new(), Vec::new()).await;
+    assert_eq!(loaded.unwrap().0.quota.queue, 7);
+
+    scene.write(&weights(0, -1));
+    let refused = post(&scene.gateway, JSON).await;
+    assert_eq!(refused.code, 422);
+    let mistakes = refused.json()["mistakes"].clone();
+    let place = |index: usize| mistakes[index]["place"].as_str().unwrap().to_owned();
+    assert!(place(0).ends_with(": default_caller.weight"), "{mistakes}");
+    assert!(place(1).ends_with(": ledger.entries"), "{mistakes}");
+    assert_eq!(get(scene.gateway.admin, "/config").await.body, shown);
+}
+
+#[tokio::test]
+async fn a_gateway_without_a_configuration_to_read_says_so() {
+    let gateway = Running::over(&emulator().await).await;
+    let answer = post(&gateway, "content-type: application/json\r\n").await;
+    assert_eq!(answer.code, 503);
+    assert!(answer.body.contains("cannot reload"), "{}", answer.body);
+    assert_eq!(get(gateway.admin, "/reload").await.code, 405);
 }
 
 #[test]

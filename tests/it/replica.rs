@@ -12,6 +12,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::redis_server::poll;
 
+/// Without a limit on concurrent sessions.
+pub(crate) const BY_THE_SECOND: (&str, &str) = ("QUOTA_CONCURRENT_SESSIONS", "off");
+
 /// A gateway that is killed when its test ends.
 pub(crate) struct Replica {
     process: Child,
@@ -41,7 +44,6 @@ impl Replica {
             .env_clear()
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("FACE_LIVENESS_QUOTA_CONCURRENT_SESSIONS", "off")
             .envs(variables)
             .stderr(Stdio::piped())
             .spawn()
@@ -76,6 +78,14 @@ impl Replica {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// In how many lines it has logged `mark`.
+    pub(crate) fn logged(&self, mark: &str) -> usize {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(mark))
+            .count()
     }
 
     /// Waits for a line that contains `mark`.

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
 
-use crate::raw::{CREATE, GRPC};
+use crate::raw::{CREATE, GRPC, framed};
 use crate::support::{ONE_REGION, Running, config, emulator, until, watch_health};
 
 /// Waits until the emulator has seen a request.
@@ -99,22 +99,24 @@ async fn during_the_drain_delay_calls_are_still_served() {
 
 #[tokio::test]
 async fn a_call_that_comes_while_the_gateway_drains_is_told_to_go_elsewhere() {
-    let gateway = Running::over(&emulator().await).await;
+    let emulator = emulator().await;
+    emulator.set_faults([Fault::hang().times(1)]);
+    let gateway = Running::over(&emulator).await;
     let (client, mut line) = line_to(&gateway).await;
     let (mut sender, connection) = h2::client::handshake(client).await.unwrap();
     tokio::spawn(connection);
-    // A call in flight keeps the connection open while the gateway drains.
-    let (_held, _body) = line
-        .sends(|| sender.send_request(create(&gateway), false))
-        .await
-        .unwrap();
+    // A call in flight keeps the connection open while the gateway drains. A
+    // connection on which none has arrived would be closed.
+    let (_held, mut body) = sender.send_request(create(&gateway), false).unwrap();
+    body.send_data(framed(0, &[]), true).unwrap();
+    until_asked(&emulator).await;
     let mut states = watch_health(gateway.connect().await).await;
     until(&mut states, ServingStatus::Serving).await;
 
     // The client does not hear that the gateway is going away.
     line.hears.send_replace(false);
     gateway.begin_shutdown();
-    while states.message().await.is_ok() {}
+    while let Ok(Some(_)) = states.message().await {}
     let (late, _body) = line
         .sends(|| sender.send_request(create(&gateway), true))
         .await
@@ -170,9 +172,11 @@ async fn line_to(gateway: &Running) -> (DuplexStream, Line) {
             if may_hear.wait_for(|may| *may).await.is_err()
                 || to_client.write_all(&buffer[..read]).await.is_err()
             {
-                break;
+                return;
             }
         }
+        // The client hears that, too, and does not wait for an answer.
+        let _ = to_client.shutdown().await;
     });
     (client, Line { hears, sent })
 }

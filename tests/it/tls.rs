@@ -10,7 +10,9 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::certificates::{Authority, Pair, Secret, channel, client, handshake};
@@ -152,10 +154,55 @@ async fn files_that_are_no_good_keep_the_old_certificate_and_are_told() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_certificate_lacks_is_not_believed() {
+async fn clients_do_not_believe_another_authority_or_name_or_a_certificate_that_has_expired() {
     let (authority, other) = (Authority::new(), Authority::new());
-    let secret = Secret::new(&authority.server(), "");
+    let believed = async |pair: &Pair, trusted: &Authority| {
+        let secret = Secret::new(pair, "");
+        let gateway = serve(&secret.toml("")).await;
+        create(gateway.address, client(trusted, None)).await
+    };
+    let good = authority.server();
+    believed(&good, &authority).await.unwrap();
+    let misnamed = authority.server_for("example.org");
+    let expired = authority.expired_server();
+    for (pair, trusted) in [
+        (&good, &other),
+        (&misnamed, &authority),
+        (&expired, &authority),
+    ] {
+        let status = believed(pair, trusted).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+    }
+}
+
+#[tokio::test]
+async fn no_call_fails_while_certificates_are_replaced() {
+    let authority = Authority::new();
+    let pairs: Vec<_> = (0..5).map(|_| authority.server()).collect();
+    let mut secret = Secret::new(&pairs[0], "");
     let gateway = serve(&secret.toml("")).await;
-    let status = create(gateway.address, client(&other, None)).await;
-    assert_eq!(status.unwrap_err().code(), Code::Unavailable);
+    let address = gateway.address;
+    let over = CancellationToken::new();
+    let mut load = JoinSet::new();
+    for _ in 0..3 {
+        let (tls, over) = (client(&authority, None), over.clone());
+        load.spawn(async move {
+            // Every other call over the connection that stays open.
+            let mut open = FaceLivenessServiceClient::new(channel(address, tls.clone()));
+            let mut calls = 0;
+            while !over.is_cancelled() {
+                let request = CreateSessionRequest::default();
+                open.create_session(request).await.unwrap();
+                create(address, tls.clone()).await.unwrap();
+                calls += 2;
+            }
+            calls
+        });
+    }
+    for pair in &pairs[1..] {
+        secret.swap(pair, "");
+        until_shown(address, &authority, pair).await;
+    }
+    over.cancel();
+    assert!(load.join_all().await.iter().sum::<u32>() > 0);
 }

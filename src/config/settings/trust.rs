@@ -38,6 +38,44 @@ impl Default for TlsSettings {
     }
 }
 
+/// How connections to the admin port are secured (`[admin]`), with the certificate of
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AdminSettings {
+    pub(crate) tls: AdminTls,
+    pub(crate) client_auth: AdminClientAuth,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self {
+            // Loopback is the machine's own; what goes further can be read and changed.
+            tls: AdminTls::Auto,
+            // Nothing else proves anything on this port.
+            client_auth: AdminClientAuth::Required,
+        }
+    }
+}
+
+/// When the admin port speaks TLS.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AdminTls {
+    /// Where it leaves loopback.
+    Auto,
+    On,
+    Off,
+}
+
+/// Whether its clients need a certificate where there are authorities for them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AdminClientAuth {
+    Required,
+    Off,
+}
+
 /// What a client without a certificate gets.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]

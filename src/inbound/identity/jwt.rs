@@ -84,7 +84,10 @@ impl Verifier {
         let claims =
             decode::<HashMap<String, serde_json::Value>>(token, key.decoding(), validation)
                 .map_err(|error| {
-                    tracing::debug!(%error, "a token was not accepted");
+                    // What is wrong with a claim would be told with the claim.
+                    let of_claim = matches!(error.kind(), ErrorKind::Json(_));
+                    let problem = (!of_claim).then(|| tracing::field::display(&error));
+                    tracing::debug!(error = problem, "a token was not accepted");
                     match error.kind() {
                         // Told only when the signature is good.
                         ErrorKind::ExpiredSignature => Rejected::Expired,

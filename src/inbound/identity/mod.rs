@@ -134,8 +134,8 @@ impl Identification {
 }
 
 impl Part for Identification {
-    fn keys(&self) -> &'static [&'static str] {
-        &["auth.jwt", "tokens"]
+    fn takes_on(&self, key: &str) -> bool {
+        key == "tokens" || key.starts_with("auth.jwt.")
     }
 
     fn apply(&self, config: &Config) {

@@ -107,3 +107,20 @@ fn in_a_full_queue_the_fattest_makes_room_until_the_shares_are_fair() {
     assert_eq!(displaced, [7, 6, 5, 4, 3, 2], "two of eight are a quarter");
     assert_eq!(queue.len(), 8);
 }
+
+#[test]
+fn entries_are_sifted_in_the_order_in_which_they_are_served_by_those_that_stay() {
+    let mut queue = queue(&[("a", 1, 3), ("b", 2, 4), ("c", 1, 2)]);
+    let mut seen = Vec::new();
+    let left = queue.sift(|name| {
+        seen.push(*name);
+        // Every third goes, and takes no turn.
+        !seen.len().is_multiple_of(3)
+    });
+    assert_eq!(seen.len(), 9);
+    assert_eq!(left.len(), 3);
+    let stayed = seen.iter().enumerate();
+    let stayed = stayed.filter(|(place, _)| (place + 1) % 3 != 0);
+    let stayed: Vec<_> = stayed.map(|(_, name)| *name).collect();
+    assert_eq!((queue.len(), order(queue)), (6, stayed));
+}

@@ -15,6 +15,10 @@ const OWN: &str = env!("CARGO_CRATE_NAME");
 /// bodies and credentials, and HTTP libraries headers.
 const LIBRARIES: LevelFilter = LevelFilter::WARN;
 
+/// Libraries that warn of what a peer sends, a line a frame: any peer could fill the
+/// log with them.
+const OF_PEERS: [&str; 2] = ["h2", "hyper::proto::h2"];
+
 /// Which lines are written: a level for the gateway, and others for parts of it.
 /// Libraries stay at warn whatever is asked for.
 ///
@@ -103,8 +107,10 @@ impl fmt::Display for Filter {
 impl Filter {
     pub(super) fn targets(&self) -> Targets {
         let own = [(OWN.to_owned(), self.level)];
+        let of_peers = OF_PEERS.map(|library| (library.to_owned(), LevelFilter::ERROR));
         Targets::new()
             .with_default(LIBRARIES)
+            .with_targets(of_peers)
             .with_targets(own)
             .with_targets(self.parts.clone())
     }
@@ -177,8 +183,7 @@ mod tests {
             assert!(targets.would_enable("face_liveness_gateway::server", &Level::DEBUG));
             for library in [
                 "aws_smithy_runtime",
-                "h2",
-                "hyper",
+                "hyper::client",
                 "rustls",
                 "tonic",
                 "opentelemetry_sdk",
@@ -186,6 +191,15 @@ mod tests {
                 assert!(!targets.would_enable(library, &Level::INFO), "{library}");
                 assert!(targets.would_enable(library, &Level::WARN), "{library}");
             }
+        }
+    }
+
+    #[test]
+    fn what_warns_of_a_peers_frames_stays_at_error() {
+        let targets = parse("trace").unwrap().targets();
+        for target in ["h2::proto::ping_pong", "hyper::proto::h2::server"] {
+            assert!(!targets.would_enable(target, &Level::WARN), "{target}");
+            assert!(targets.would_enable(target, &Level::ERROR), "{target}");
         }
     }
 

@@ -4,46 +4,69 @@
 mod level;
 mod limit;
 mod line;
+mod panics;
+mod stderr;
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Format, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer, Registry};
 
-use super::otlp::{self, Signal, shut_down};
+use super::lost::{Bounded, Lost};
+use super::otlp::{self, Exit, Signal};
 use crate::config::{LogConfig, LogFormat};
 
 pub use level::{Filter, InvalidFilter, LevelHandle, NotInCharge};
 pub(crate) use limit::Limit;
 
-/// The log of a process.
+/// The log of a process. Dropped, it waits a moment for its lines to be written.
 #[derive(Debug)]
 pub struct Log {
+    handle: Handle,
+    /// Writes them, if nobody else does.
+    _lines: Option<stderr::Lines>,
+}
+
+/// What a gateway is handed of the log; a clone is another handle.
+#[derive(Clone, Debug)]
+pub struct Handle {
     level: LevelHandle,
+    /// The way of records to the collector, if they go there.
     exported: Option<SdkLoggerProvider>,
+    lost_lines: stderr::LostLines,
+    lost_records: Lost,
 }
 
 /// What writes the log: for `tracing` to install.
 pub type Subscriber = Box<dyn tracing::Subscriber + Send + Sync>;
 
 impl Log {
-    /// Starts the log of this process. Must be called in the runtime that is to
-    /// send records to the collector.
+    /// Starts the log of this process: lines on standard error, panics among
+    /// them. Must be called in the runtime that is to send records to the
+    /// collector.
     ///
     /// # Errors
     /// When the exporter cannot be set up.
     pub fn start(config: LogConfig, otlp: &otlp::Settings) -> Result<Self, otlp::Error> {
         let ansi = io::stderr().is_terminal();
-        let (log, subscriber) = Self::prepare(config, otlp, io::stderr, ansi)?;
+        let (writer, lines, lost_lines) = stderr::start();
+        let (log, subscriber) = Self::prepare(config, otlp, writer, ansi)?;
         // A second start, as tests may make, keeps the first log.
         let _ = tracing::subscriber::set_global_default(subscriber);
-        Ok(log)
+        panics::tell_in_log();
+        Ok(Self {
+            handle: Handle {
+                lost_lines,
+                ..log.handle
+            },
+            _lines: Some(lines),
+        })
     }
 
     /// As [`start`](Self::start), but installs nothing and writes to `writer`,
@@ -66,29 +89,62 @@ impl Log {
             LevelFilter::INFO
         };
         let (level, filter) = LevelHandle::new(Filter::from(level));
-        let exported = export(otlp)?;
+        let lost_records = Lost::default();
+        let exported = export(otlp, &lost_records)?;
         let records = exported.as_ref().map(OpenTelemetryTracingBridge::new);
         let subscriber = tracing_subscriber::registry()
             .with(filter)
             .with(lines(config.format, writer, ansi))
             .with(records);
-        Ok((Self { level, exported }, Box::new(subscriber)))
+        let handle = Handle {
+            level,
+            exported,
+            lost_lines: stderr::LostLines::default(),
+            lost_records,
+        };
+        let log = Self {
+            handle,
+            _lines: None,
+        };
+        Ok((log, Box::new(subscriber)))
     }
 
+    /// For a gateway, to change the level and to tell what was lost.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Sends records that are left to the collector, within `limit`; later ones
+    /// are lines only. Does nothing if a gateway has done so.
+    pub async fn shut_down(&self, limit: Duration) {
+        otlp::shut_down(limit, self.handle.exit()).await;
+    }
+}
+
+impl Handle {
     /// What changes the level.
     #[must_use]
     pub fn level(&self) -> LevelHandle {
         self.level.clone()
     }
 
-    /// Sends what is left, within `limit`. Later lines go to standard error only.
-    pub async fn shut_down(self, limit: Duration) {
-        if let Some(provider) = self.exported {
-            shut_down(Signal::Logs, limit, move |limit| {
-                provider.shutdown_with_timeout(limit)
-            })
-            .await;
-        }
+    /// Sends records that are left to the collector.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        let provider = self.exported.clone()?;
+        Some(Exit::new(Signal::Logs, move |limit| {
+            provider.shutdown_with_timeout(limit)
+        }))
+    }
+
+    /// Lines that were not written, since the start.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.lost_lines.total()
+    }
+
+    /// Records that the collector did not take, since the start.
+    pub(crate) fn lost_records(&self) -> u64 {
+        self.lost_records.total()
     }
 }
 
@@ -118,14 +174,19 @@ where
     }
 }
 
-fn export(otlp: &otlp::Settings) -> Result<Option<SdkLoggerProvider>, otlp::Error> {
-    let Some(exporter) = otlp.log_exporter()? else {
+fn export(otlp: &otlp::Settings, lost: &Lost) -> Result<Option<SdkLoggerProvider>, otlp::Error> {
+    let room = otlp.room(Signal::Logs, lost);
+    let Some(exporter) = otlp.log_exporter(&room)? else {
         return Ok(None);
     };
+    let queue = BatchConfigBuilder::default().with_max_queue_size(room.places());
+    let processor = BatchLogProcessor::builder(exporter)
+        .with_batch_config(queue.build())
+        .build();
     let provider = SdkLoggerProvider::builder()
         .with_resource(otlp.resource())
         .with_log_processor(line::Records)
-        .with_batch_exporter(exporter)
+        .with_log_processor(Bounded { processor, room })
         .build();
     Ok(Some(provider))
 }

@@ -1,16 +1,17 @@
 //! Reading the instruments: pushed over OTLP, and on demand for the admin port.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::proto::{LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
+use super::push;
 use crate::VERSION;
-use crate::telemetry::{otlp, semconv};
+use crate::telemetry::otlp::{self, Exit, Signal};
+use crate::telemetry::semconv;
 
 /// The instruments' two readers. Dropped, nobody reads them any more.
 #[derive(Clone, Debug)]
@@ -44,8 +45,7 @@ impl Exposition {
             .with_resource(settings.resource())
             .with_reader(on_demand);
         if let Some(exporter) = settings.metric_exporter()? {
-            // On a thread of its own: whatever the collector does, calls go on.
-            builder = builder.with_reader(PeriodicReader::builder(exporter).build());
+            builder = builder.with_reader(push::reader(exporter));
         }
         Ok(Self {
             provider: builder.build(),
@@ -67,11 +67,12 @@ impl Exposition {
         Figures(self.registry.gather())
     }
 
-    /// Sends what has not been sent, within `limit`.
-    pub(crate) async fn shut_down(self, limit: Duration) {
-        let provider = self.provider;
-        let shut_down = move |limit| provider.shutdown_with_timeout(limit);
-        otlp::shut_down(otlp::Signal::Metrics, limit, shut_down).await;
+    /// Sends what has not been sent.
+    pub(crate) fn exit(&self) -> Exit {
+        let provider = self.provider.clone();
+        Exit::new(Signal::Metrics, move |limit| {
+            provider.shutdown_with_timeout(limit)
+        })
     }
 }
 
@@ -128,6 +129,19 @@ impl Figures {
             }
         }
         distribution
+    }
+
+    /// As [`distribution`](Self::distribution), apart by the value of `label`.
+    pub(crate) fn distributions(&self, name: &str, label: &str) -> BTreeMap<String, Distribution> {
+        let series = self.series(name, &[]);
+        let values: BTreeSet<&str> = series
+            .filter_map(|(_, metric)| label_of(metric, label))
+            .collect();
+        let of_value = |value: &str| {
+            let values = self.distribution(name, &[(label, value)]);
+            (value.to_owned(), values)
+        };
+        values.into_iter().map(of_value).collect()
     }
 
     fn series<'a>(
@@ -191,6 +205,21 @@ impl Distribution {
         highest.filter(|_| self.count > 0)
     }
 
+    /// The values that came after `earlier`, when the same series were read.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let buckets = self.buckets.iter().enumerate();
+        Self {
+            count: self.count.saturating_sub(earlier.count),
+            sum: self.sum - earlier.sum,
+            buckets: buckets
+                .map(|(index, (bound, upto))| {
+                    let before = earlier.buckets.get(index).map_or(0, |(_, upto)| *upto);
+                    (*bound, upto.saturating_sub(before))
+                })
+                .collect(),
+        }
+    }
+
     /// `None` without values.
     pub(crate) fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
@@ -201,7 +230,7 @@ impl Distribution {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::Metrics;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     fn distribution(count: u64, buckets: &[(f64, u64)]) -> Distribution {
         Distribution {
@@ -219,6 +248,16 @@ mod tests {
         assert_eq!(distribution(0, &[(1.0, 0)]).quantile(0.5), None);
         let beyond = distribution(2, &[(1.0, 1), (2.0, 1)]);
         assert_eq!(beyond.quantile(0.99), Some(2.0));
+    }
+
+    #[test]
+    fn what_came_since_is_what_was_not_there_before() {
+        let before = distribution(3, &[(1.0, 3), (2.0, 3)]);
+        let after = distribution(10, &[(1.0, 3), (2.0, 10)]);
+        let since = after.since(&before);
+        assert_eq!(since, distribution(7, &[(1.0, 0), (2.0, 7)]));
+        assert_eq!(since.quantile(1.0), Some(2.0));
+        assert_eq!(after.since(&Distribution::default()), after);
     }
 
     #[test]

@@ -3,21 +3,26 @@
 //!
 //! | module | instruments |
 //! |---|---|
+//! | [`connections`] | connections open, turned away, ended |
 //! | [`rpc`] | calls by method and status, in flight, refused |
 //! | [`quota`] | permits, waits, queue, rates, the shared store |
 //! | [`ledger`] | repeats |
 //! | [`upstream`] | attempts at AWS, retries, sessions |
 //! | [`process`] | the process, the build, the certificate |
-//! | [`exposition`] | reading all of them |
+//! | [`losses`] | telemetry that was lost |
+//! | [`exposition`], [`push`] | reading all of them |
 //!
 //! The README lists every metric. Their labels are bounded: what a peer chooses
 //! (methods, callers without an entry in the configuration) counts as `_OTHER`.
 //! Attribute sets are prepared, so that a call only adds to numbers; an
 //! instrument never waits for whoever reads it, nor fails.
 
+mod connections;
 mod exposition;
 mod ledger;
+mod losses;
 mod process;
+mod push;
 mod quota;
 mod refusals;
 mod rpc;
@@ -34,9 +39,11 @@ use crate::caller::Caller;
 use crate::region::Region;
 use crate::telemetry::semconv;
 
+pub(crate) use connections::{Closing, Connections, Refusal};
 pub use exposition::Error;
 pub(crate) use exposition::{Distribution, Exposition, Figures};
 pub(crate) use ledger::{Ledger, Lookup};
+pub(crate) use losses::Loss;
 pub use process::Certificate;
 pub(crate) use quota::{Quota, RegionQuota, Store};
 pub(crate) use refusals::{Refusals, Refused};
@@ -49,6 +56,7 @@ const OTHER: &str = semconv::METHOD_OTHER;
 /// The instruments of one gateway. By default nobody reads them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
+    pub(crate) connections: Connections,
     pub(crate) rpc: Rpc,
     pub(crate) quota: Quota,
     pub(crate) ledger: Ledger,
@@ -61,6 +69,7 @@ impl Metrics {
     pub(crate) fn new(meter: &Meter, regions: &[Region], callers: &[Caller]) -> Self {
         process::observe(meter);
         Self {
+            connections: Connections::new(meter),
             rpc: Rpc::new(meter),
             quota: Quota::new(meter, regions, callers),
             ledger: Ledger::new(meter),
@@ -72,6 +81,11 @@ impl Metrics {
     /// Shows the quotas of these regions as well.
     pub(crate) fn observe_quotas(meter: &Meter, regions: Vec<RegionQuota>) {
         quota::observe(meter, regions);
+    }
+
+    /// Shows these losses as well.
+    pub(crate) fn observe_losses(meter: &Meter, losses: Vec<Loss>) {
+        losses::observe(meter, losses);
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{OTHER, Series, durations, region_label};
 use crate::caller::Caller;
-use crate::quota::{Flow, Limiter, Limits};
+use crate::quota::{Bounds, Limiter, Share, Terms};
 use crate::redis::State;
 use crate::region::Region;
 
@@ -162,9 +161,8 @@ impl Drop for Wait {
 pub(crate) struct RegionQuota {
     pub(crate) region: Region,
     pub(crate) limiter: Limiter,
-    pub(crate) limits: Limits,
-    /// Calls that may wait.
-    pub(crate) queue: usize,
+    /// What it goes by, which may change.
+    pub(crate) terms: watch::Receiver<Terms>,
     /// The store that replicas share, if there is one.
     pub(crate) store: Option<Store>,
 }
@@ -173,40 +171,42 @@ pub(crate) struct RegionQuota {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     pub(crate) state: watch::Receiver<State>,
-    /// The part of the quota that the replica takes while the store is lost.
-    pub(crate) share: f64,
 }
 
 impl RegionQuota {
-    /// The limits as creates a second, by the name of what they bound.
-    fn rates(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        let creates = self.limits.creates_per_second.map(NonZeroU32::get);
-        let sessions = self.limits.sessions_in_flow.map(per_second);
-        let creates = creates.map(|creates| ("creates", f64::from(creates)));
-        creates
-            .into_iter()
-            .chain(sessions.map(|rate| ("sessions", rate)))
+    /// What the account admits.
+    fn configured(&self) -> Rates {
+        rates(self.terms.borrow().limits.into(), 1.0)
     }
 
-    /// The part of the limits that is used now.
-    fn in_use(&self) -> f64 {
+    /// What this replica uses of it now.
+    fn effective(&self) -> Rates {
         let snapshot = self.limiter.snapshot();
-        if snapshot.pause > Duration::ZERO {
-            return 0.0;
-        }
-        let share = self
+        let factor = if snapshot.pause > Duration::ZERO {
+            0.0
+        } else {
+            snapshot.factor
+        };
+        let alone = self
             .store
             .as_ref()
-            .map_or(1.0, |store| match *store.state.borrow() {
-                State::Shared => 1.0,
-                State::Alone | State::Rejoining => store.share,
-            });
-        snapshot.factor * share
+            .is_some_and(|store| *store.state.borrow() != State::Shared);
+        let Terms { limits, share, .. } = *self.terms.borrow();
+        let bounds = if alone {
+            limits.share(Share::new(share))
+        } else {
+            limits.into()
+        };
+        rates(bounds, factor)
     }
 }
 
-fn per_second(flow: Flow) -> f64 {
-    f64::from(flow.sessions.get()) / flow.session_length.as_secs_f64()
+/// Creates a second, by the name of what bounds them.
+type Rates = [Option<(&'static str, f64)>; 2];
+
+fn rates(bounds: Bounds, factor: f64) -> Rates {
+    [("creates", bounds.creates), ("sessions", bounds.sessions)]
+        .map(|(name, bound)| Some((name, bound?.per_second() * factor)))
 }
 
 /// What there is to see of each region.
@@ -229,7 +229,10 @@ pub(super) fn observe(meter: &Meter, regions: Vec<RegionQuota>) {
         (
             "face_liveness.quota.queue.limit",
             "Calls that may wait for a permit",
-            |of, see| see(of.queue as u64, &[region_label(&of.region)]),
+            |of, see| {
+                let queue = of.terms.borrow().queue;
+                see(queue as u64, &[region_label(&of.region)]);
+            },
         ),
     ];
     for (name, description, look) in counts {
@@ -244,19 +247,12 @@ pub(super) fn observe(meter: &Meter, regions: Vec<RegionQuota>) {
         (
             "face_liveness.quota.rate.configured",
             "Creates a second that the account admits",
-            |of, see| {
-                of.rates()
-                    .for_each(|(bound, rate)| see(rate, &labels(of, "bound", bound)))
-            },
+            |of, see| see_rates(of, of.configured(), see),
         ),
         (
             "face_liveness.quota.rate.effective",
             "Creates a second that this replica uses of it now, as far as it knows",
-            |of, see| {
-                let part = of.in_use();
-                of.rates()
-                    .for_each(|(bound, rate)| see(rate * part, &labels(of, "bound", bound)));
-            },
+            |of, see| see_rates(of, of.effective(), see),
         ),
     ];
     for (name, description, look) in rates {
@@ -272,6 +268,12 @@ pub(super) fn observe(meter: &Meter, regions: Vec<RegionQuota>) {
         .with_description("1 for the state that the shared store is in, 0 for the others")
         .with_callback(callback(&regions, store_states))
         .build();
+}
+
+fn see_rates(of: &RegionQuota, rates: Rates, see: &mut dyn FnMut(f64, &[KeyValue])) {
+    for (bound, rate) in rates.into_iter().flatten() {
+        see(rate, &labels(of, "bound", bound));
+    }
 }
 
 fn store_states(of: &RegionQuota, see: &mut dyn FnMut(u64, &[KeyValue])) {

@@ -2,9 +2,9 @@
 //! place, all at once.
 
 use opentelemetry_sdk::trace::Sampler;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
-use super::{Collector, Signal};
+use super::{Collector, DEFAULT_QUEUES, Queues, Signal};
 use crate::config::{Mistake, Variables};
 
 /// Reads variables and notes what is wrong with them.
@@ -79,17 +79,92 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The system's authorities, or those in the file that a variable names.
+    /// Who the collector must be, and who this is.
     fn tls(&mut self, signal: Signal) -> ClientTlsConfig {
         let tls = ClientTlsConfig::new();
-        let Some((place, path)) = self.of_signal(signal, "CERTIFICATE") else {
-            return tls.with_enabled_roots();
+        let tls = match self.of_signal(signal, "CERTIFICATE") {
+            None => tls.with_enabled_roots(),
+            Some(file) => match self.content(file) {
+                Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
+                None => tls,
+            },
         };
-        match std::fs::read(path) {
-            Ok(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
-            Err(error) => {
-                self.mistake(place, format!("cannot read {path}: {error}"));
-                tls
+        match self.identity(signal) {
+            Some(identity) => tls.identity(identity),
+            None => tls,
+        }
+    }
+
+    /// The client certificate, which is of no use without its key.
+    fn identity(&mut self, signal: Signal) -> Option<Identity> {
+        let certificate = self.of_signal(signal, "CLIENT_CERTIFICATE");
+        let key = self.of_signal(signal, "CLIENT_KEY");
+        let (place, other) = match (certificate, key) {
+            (Some(certificate), Some(key)) => {
+                let (certificate, key) = (self.content(certificate), self.content(key));
+                return Some(Identity::from_pem(certificate?, key?));
+            }
+            (Some((place, _)), None) => (place, "CLIENT_KEY"),
+            (None, Some((place, _))) => (place, "CLIENT_CERTIFICATE"),
+            (None, None) => return None,
+        };
+        let other = format!("OTEL_EXPORTER_OTLP_{other}");
+        self.mistake(
+            place,
+            format!("is of no use without {other}: set both, or neither"),
+        );
+        None
+    }
+
+    /// The content of the file that a variable names.
+    fn content(&mut self, (place, path): (String, &str)) -> Option<Vec<u8>> {
+        let content = std::fs::read(path);
+        content
+            .map_err(|error| self.mistake(place, format!("cannot read {path}: {error}")))
+            .ok()
+    }
+
+    /// Whether calls go on with their callers' traces. Baggage is accepted and
+    /// left alone: nothing here would pass it on.
+    pub(super) fn joins_traces(&mut self) -> bool {
+        const NAME: &str = "OTEL_PROPAGATORS";
+        let Some(names) = self.get(NAME) else {
+            return true;
+        };
+        let mut joins = false;
+        for name in names.split(',').map(str::trim) {
+            match name {
+                "tracecontext" => joins = true,
+                "baggage" | "none" => {}
+                other => self.mistake(NAME, format!(
+                    "must be tracecontext, baggage or none, or a list of them, not {other}: only W3C's trace context is read"
+                )),
+            }
+        }
+        joins
+    }
+
+    pub(super) fn queues(&mut self) -> Queues {
+        Queues {
+            spans: self.queue("OTEL_BSP_MAX_QUEUE_SIZE", DEFAULT_QUEUES.spans),
+            records: self.queue("OTEL_BLRP_MAX_QUEUE_SIZE", DEFAULT_QUEUES.records),
+        }
+    }
+
+    fn queue(&mut self, name: &str, default: usize) -> usize {
+        /// The SDK makes room for all of them at the start.
+        const MOST: usize = 1 << 20;
+        let Some(text) = self.get(name) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(places) if (1..=MOST).contains(&places) => places,
+            _ => {
+                self.mistake(
+                    name,
+                    format!("must be a number from 1 to {MOST}, not {text}"),
+                );
+                default
             }
         }
     }
@@ -130,147 +205,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::VERSION;
-    use crate::telemetry::otlp::{DEFAULT_SERVICE_NAME, Settings};
-
-    const SIGNALS: [Signal; 3] = [Signal::Traces, Signal::Metrics, Signal::Logs];
-
-    fn read(pairs: &[(&str, &str)]) -> (Settings, Vec<String>) {
-        let pairs = pairs.iter();
-        let variables = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let mut mistakes = Vec::new();
-        let settings = Settings::read(&variables.collect(), &mut mistakes);
-        let mistakes = mistakes.iter().map(ToString::to_string).collect();
-        (settings, mistakes)
-    }
-
-    /// Which signals go somewhere, when nothing is wrong.
-    fn exported(pairs: &[(&str, &str)]) -> [bool; 3] {
-        let (settings, mistakes) = read(pairs);
-        assert_eq!(mistakes, Vec::<String>::new());
-        SIGNALS.map(|signal| settings.exports(signal))
-    }
-
-    const ALL: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
-
-    #[test]
-    fn a_signal_is_off_until_an_endpoint_is_set_for_it() {
-        let traces = (
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            "https://collector:4317",
-        );
-        assert_eq!(exported(&[]), [false; 3]);
-        assert_eq!(
-            exported(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]),
-            [false; 3]
-        );
-        assert_eq!(exported(&[ALL]), [true; 3]);
-        assert_eq!(exported(&[traces]), [true, false, false]);
-    }
-
-    #[test]
-    fn a_signal_can_be_switched_off_and_so_can_all() {
-        assert_eq!(
-            exported(&[ALL, ("OTEL_TRACES_EXPORTER", "none")]),
-            [false, true, true]
-        );
-        assert_eq!(
-            exported(&[ALL, ("OTEL_METRICS_EXPORTER", "none")]),
-            [true, false, true]
-        );
-        assert_eq!(
-            exported(&[ALL, ("OTEL_LOGS_EXPORTER", "none")]),
-            [true, true, false]
-        );
-        assert_eq!(exported(&[ALL, ("OTEL_SDK_DISABLED", "TRUE")]), [false; 3]);
-    }
-
-    #[test]
-    fn what_cannot_be_done_is_told_with_its_place() {
-        let cases = [
-            (
-                ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-                "must be grpc",
-            ),
-            (
-                ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/json"),
-                "must be grpc",
-            ),
-            (
-                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "collector:4317"),
-                "must begin with http",
-            ),
-            (("OTEL_TRACES_EXPORTER", "console"), "must be otlp or none"),
-            (
-                ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
-                "must be always_on",
-            ),
-        ];
-        for ((name, value), problem) in cases {
-            let (_, mistakes) = read(&[ALL, (name, value)]);
-            let told = mistakes.first().map(String::as_str).unwrap_or_default();
-            assert!(
-                told.starts_with(&format!("{name}: {problem}")),
-                "{mistakes:?}"
-            );
-        }
-        let ratio = [
-            ("OTEL_TRACES_SAMPLER", "traceidratio"),
-            ("OTEL_TRACES_SAMPLER_ARG", "2"),
-        ];
-        assert_eq!(
-            read(&ratio).1,
-            ["OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, not 2"]
-        );
-    }
-
-    #[test]
-    fn an_authority_that_cannot_be_read_is_told() {
-        let (_, mistakes) = read(&[
-            (
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                "https://collector:4317",
-            ),
-            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
-        ]);
-        assert!(
-            mistakes[0].starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: cannot read /nowhere/ca.pem"),
-            "{mistakes:?}"
-        );
-    }
-
-    #[test]
-    fn the_sampler_is_what_the_specification_names() {
-        let sampler = |name, argument| {
-            let pairs = [
-                ("OTEL_TRACES_SAMPLER", name),
-                ("OTEL_TRACES_SAMPLER_ARG", argument),
-            ];
-            format!("{:?}", read(&pairs).0.sampler())
-        };
-        assert_eq!(sampler("", ""), "ParentBased(AlwaysOn)");
-        assert_eq!(sampler("always_off", ""), "AlwaysOff");
-        assert_eq!(
-            sampler("parentbased_traceidratio", "0.25"),
-            "ParentBased(TraceIdRatioBased(0.25))"
-        );
-        assert_eq!(sampler("traceidratio", ""), "TraceIdRatioBased(1.0)");
-    }
-
-    #[test]
-    fn the_service_has_a_name_a_version_and_an_instance() {
-        let get = |pairs, key: &'static str| {
-            let value = read(pairs).0.resource().get(&key.into());
-            value.map(|value| value.to_string())
-        };
-        assert_eq!(get(&[], "service.name").unwrap(), DEFAULT_SERVICE_NAME);
-        assert_eq!(
-            get(&[("OTEL_SERVICE_NAME", "other")], "service.name").unwrap(),
-            "other"
-        );
-        assert_eq!(get(&[], "service.version").unwrap(), VERSION);
-        assert_eq!(get(&[], "service.instance.id").unwrap().len(), 36);
-    }
-}
+mod tests;

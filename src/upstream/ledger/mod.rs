@@ -219,6 +219,8 @@ impl Ledger {
             } = flight;
             match call.await {
                 Ok(session) => {
+                    // It may be one that an earlier call lost, and have waited since.
+                    self.long_enough(session.create_time, (self.now)())?;
                     return Ok(Answer {
                         session,
                         replayed: !leads,
@@ -273,17 +275,24 @@ impl Ledger {
     /// What a record means for a call: no session that it stands for is of use to
     /// other parameters, nor with too little of its life left.
     fn consult(&self, record: &Record, asked: Fingerprint, now: SystemTime) -> Known {
-        if let Err(refusal) = same_parameters(record.fingerprint, asked) {
+        let usable = same_parameters(record.fingerprint, asked)
+            .and_then(|()| self.long_enough(record.outcome.since(), now));
+        if let Err(refusal) = usable {
             return Known::Answer(Err(refusal));
-        }
-        let left = left(record.outcome.since(), now);
-        if left < self.min_remaining {
-            return Known::Answer(Err(Error::new(Cause::SessionExpiring { left }, None)));
         }
         match &record.outcome {
             Outcome::Made(session) => Known::Answer(Ok(session.clone())),
             Outcome::Unknown { first_sent } => Known::Resume(*first_sent),
         }
+    }
+
+    /// Whether a session of that time lives long enough to be of use.
+    fn long_enough(&self, since: SystemTime, now: SystemTime) -> Result<(), Error> {
+        let left = left(since, now);
+        if left < self.min_remaining {
+            return Err(Error::new(Cause::SessionExpiring { left }, None));
+        }
+        Ok(())
     }
 }
 

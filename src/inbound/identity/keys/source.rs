@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::causes::Causes;
 use crate::config::CaBundle;
+use crate::files;
 
 /// The largest key set that is read, in bytes; real ones have a few thousand.
 const MAX_BYTES: usize = 256 * 1024;
@@ -102,7 +103,8 @@ impl Source {
 }
 
 fn read_file(path: PathBuf) -> Result<KeySet, Error> {
-    let bytes = std::fs::read(&path).map_err(|error| Error::File(path.clone(), error))?;
+    let bytes =
+        files::read(&path, MAX_BYTES as u64).map_err(|error| Error::File(path.clone(), error))?;
     parse(&bytes).map_err(|error| Error::NotKeys(path.display().to_string(), error))
 }
 

@@ -174,3 +174,20 @@ async fn what_was_lost_is_bounded_as_what_was_made() {
         assert_eq!(refused, known, "{token}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_grew_too_old_while_its_repeat_waited_is_not_handed_out() {
+    let scene = Scene::new(|n, request| match n {
+        0 => lost(request),
+        _ => Box::pin(async move {
+            sleep(seconds(2)).await;
+            made(n, request).await
+        }),
+    });
+    scene.call(intent("t")).await.unwrap_err();
+    advance(seconds(149) - CALL).await;
+    let error = scene.call(intent("t")).await.unwrap_err();
+    let left = seconds(29) - CALL;
+    assert_eq!(error.cause, Cause::SessionExpiring { left });
+    assert_eq!(scene.calls(), 2);
+}
