@@ -70,7 +70,9 @@ def typed(request, tmp_path, cli_binary):
     def type_lines(*lines):
         keys = "\n".join([shell.setup, shell.recorder, *lines, "exit", ""])
         terminal = ("script", "--quiet", "--return", "--command", shell.command, "/dev/null")
-        env = environment(HOME=str(tmp_path), TERM="xterm", XDG_CONFIG_HOME=str(tmp_path / ".config"))
+        env = environment(
+            HOME=str(tmp_path), TERM="xterm", XDG_CONFIG_HOME=str(tmp_path / ".config")
+        )
         done = run(*terminal, input=keys, env=env, cwd=tmp_path)
         recorded = tmp_path / "lines"
         assert recorded.exists(), f"{shell.command}: {done.stdout}{done.stderr}"

@@ -2,9 +2,10 @@
 
 import urllib.request
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from grpcurl import CREATE, Grpcurl
 from programs import TIMEOUT
-from prometheus_client.parser import text_string_to_metric_families
 
 METHOD = "faceliveness.v1.FaceLivenessService/CreateSession"
 
