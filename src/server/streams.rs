@@ -206,8 +206,10 @@ impl<B: Body> Body for Answer<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use futures_util::poll;
     use http_body_util::{Full, StreamBody};
+    use std::convert::Infallible;
     use std::future::{pending, poll_fn};
     use std::pin::pin;
     use tokio::sync::oneshot;
@@ -266,7 +268,7 @@ mod tests {
     async fn a_stream_whose_answer_is_not_taken_is_dropped() {
         let streams = Streams::new(LIMIT);
         let begun = Instant::now();
-        let ended = stream_of(&streams, Full::from("an answer"));
+        let ended = stream_of(&streams, Full::<Bytes>::from("an answer"));
         ended.await.unwrap_err();
         assert!(begun.elapsed() >= LIMIT);
         assert!(streams.0.idle_since().is_some());
@@ -275,9 +277,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_has_nothing_to_say_may_wait() {
         let streams = Streams::new(LIMIT);
-        let silent = StreamBody::new(futures_util::stream::pending::<
-            Result<Frame<bytes::Bytes>, std::convert::Infallible>,
-        >());
+        type Piece = Result<Frame<Bytes>, Infallible>;
+        let silent = StreamBody::new(futures_util::stream::pending::<Piece>());
         let ended = stream_of(&streams, silent);
         assert!(tokio::time::timeout(LIMIT * 10, ended).await.is_err());
     }

@@ -35,6 +35,7 @@ mod lost_answers;
 mod metrics;
 mod mistakes;
 mod mtls;
+mod peers;
 mod policy;
 mod reasons;
 mod redis;

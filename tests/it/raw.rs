@@ -1,5 +1,7 @@
 //! An HTTP/2 client that sends whatever it is told to, and minds no deadline.
 
+use std::net::SocketAddr;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::Full;
@@ -32,13 +34,22 @@ pub(crate) async fn post(
     headers: &[(&str, &str)],
     body: Bytes,
 ) -> Response<Incoming> {
-    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    post_to(gateway.address, path, headers, body).await
+}
+
+async fn post_to(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Response<Incoming> {
+    let stream = TcpStream::connect(address).await.unwrap();
     let io = TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
         .await
         .unwrap();
     tokio::spawn(connection);
-    let uri = format!("http://{}{path}", gateway.address);
+    let uri = format!("http://{address}{path}");
     let request = headers.iter().fold(
         Request::post(uri).header("te", "trailers"),
         |request, (name, value)| request.header(*name, *value),
@@ -51,6 +62,15 @@ pub(crate) async fn post(
 
 /// The status of a call with these headers and this body that is refused.
 pub(crate) async fn refusal(gateway: &Running, headers: &[(&str, &str)], body: Bytes) -> Status {
-    let answer = post(gateway, CREATE, &[&[GRPC], headers].concat(), body).await;
+    refused_by(gateway.address, headers, body).await
+}
+
+/// The same by a gateway at this address.
+pub(crate) async fn refused_by(
+    address: SocketAddr,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Status {
+    let answer = post_to(address, CREATE, &[&[GRPC], headers].concat(), body).await;
     Status::from_header_map(answer.headers()).unwrap()
 }

@@ -1,0 +1,227 @@
+//! Peers that misbehave: each is tried against a gateway in a process of its own,
+//! whose memory is watched, while another caller calls all the time and is served.
+
+mod age;
+mod bounds;
+mod compressed;
+mod floods;
+mod frames;
+mod hang_ups;
+mod idle;
+mod slow;
+mod unread;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use face_liveness_client::v1::CreateSessionRequest;
+use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
+use rekognition_emulator::Emulator;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::http::get;
+use crate::program::{Started, gateway};
+use crate::support::{KEY, emulator, file};
+
+/// Longer than anything here takes on any machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What no attack may take of memory. Where the gateway keeps what a peer sends,
+/// far more was sent.
+const MOST_MEMORY: i64 = 96 << 20;
+
+/// No quota.
+const UNLIMITED: &str = "quota = { creates_per_second = 'off', concurrent_sessions = 'off' }";
+
+/// A gateway in a process of its own, and another caller.
+struct Besieged {
+    address: SocketAddr,
+    admin: SocketAddr,
+    emulator: Emulator,
+    log: Arc<Mutex<String>>,
+    caller: Caller,
+    /// Bytes, before the attack.
+    memory: i64,
+    _program: Started,
+}
+
+impl Besieged {
+    /// Starts it without quota and with these lines in `[server]`.
+    async fn start(server: &str) -> Self {
+        let toml = format!("{UNLIMITED}\n[server]\n{server}");
+        Self::configured(&toml, plaintext).await
+    }
+
+    /// Starts it with this configuration, to which the other caller connects so.
+    async fn configured(toml: &str, connect: impl Fn(SocketAddr) -> Channel) -> Self {
+        let emulator = emulator().await;
+        let (program, log) = serve(&emulator, toml).await;
+        let told = log.lock().unwrap().clone();
+        let after = |mark: &str| {
+            let rest = told.split_once(mark).unwrap().1;
+            let end = rest.find(['"', '/']).unwrap();
+            rest[..end].parse().unwrap()
+        };
+        let (address, admin) = (after("address=\""), after("admin=\"http://"));
+        let mut caller = Caller::start(connect(address));
+        caller.is_served().await;
+        let besieged = Self {
+            address,
+            admin,
+            emulator,
+            log,
+            caller,
+            memory: 0,
+            _program: program,
+        };
+        let memory = besieged.figure("process_resident_memory_bytes").await;
+        Self { memory, ..besieged }
+    }
+
+    /// The sum of a metric's series that have `label` in their labels.
+    async fn labelled(&self, metric: &str, label: &str) -> i64 {
+        let metrics = get(self.admin, "/metrics").await.body;
+        metrics
+            .lines()
+            .filter(|line| line.starts_with(metric) && line.contains(label))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .map(|value| value as i64)
+            .sum()
+    }
+
+    /// The sum of a metric's series.
+    async fn figure(&self, metric: &str) -> i64 {
+        self.labelled(metric, "").await
+    }
+
+    /// How many connections the gateway ended for this reason.
+    async fn closed(&self, reason: &str) -> i64 {
+        let metric = "face_liveness_connections_closed_total";
+        self.labelled(metric, &format!("\"{reason}\"")).await
+    }
+
+    /// How many clients were turned away for this reason.
+    async fn refused(&self, reason: &str) -> i64 {
+        let metric = "face_liveness_connections_refused_total";
+        self.labelled(metric, &format!("\"{reason}\"")).await
+    }
+
+    /// Waits until the gateway has ended so many connections for this reason.
+    async fn until_closed(&self, reason: &str, times: i64) {
+        let done = async { while self.closed(reason).await < times {} };
+        timeout(PATIENCE, done).await.unwrap();
+    }
+
+    /// Waits until a metric is that low.
+    async fn until_at_most(&self, metric: &str, most: i64) {
+        let done = async { while self.figure(metric).await > most {} };
+        timeout(PATIENCE, done).await.unwrap();
+    }
+
+    /// Waits until nobody is connected but the other caller, and no call is held but
+    /// its own.
+    async fn until_alone(&self) {
+        for metric in [
+            "face_liveness_connections_open",
+            "face_liveness_calls_in_flight",
+            "face_liveness_quota_queue_depth",
+        ] {
+            self.until_at_most(metric, 1).await;
+        }
+    }
+
+    /// Asserts that the other caller is served, and memory has not grown by much.
+    async fn stands(&mut self) {
+        self.caller.is_served().await;
+        let grown = self.figure("process_resident_memory_bytes").await - self.memory;
+        assert!(grown < MOST_MEMORY, "memory has grown by {grown} bytes");
+    }
+
+    /// How many lines of the log have `mark` in them.
+    fn told(&self, mark: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.lines().filter(|line| line.contains(mark)).count()
+    }
+}
+
+/// The program, as soon as it is ready, and its log, which is read all the time.
+async fn serve(emulator: &Emulator, toml: &str) -> (Started, Arc<Mutex<String>>) {
+    let toml = file(toml);
+    let url = emulator.endpoint_url();
+    let mut command = gateway(&["serve", "--listen", "127.0.0.1:0"]);
+    command
+        .args(["--region", "us-east-1", "--endpoint-url", &url])
+        .args(["--config", toml.path().to_str().unwrap()])
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", KEY);
+    let mut started = Started(command.stderr(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(started.0.stderr.take().unwrap()).lines();
+    let log = Arc::new(Mutex::new(String::new()));
+    let (ready, mut is_ready) = watch::channel(false);
+    thread::spawn({
+        let log = Arc::clone(&log);
+        move || {
+            for line in lines.map_while(Result::ok) {
+                let mut log = log.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+                if line.contains("ready: serving") {
+                    ready.send_replace(true);
+                }
+            }
+        }
+    });
+    let begun = is_ready.wait_for(|ready| *ready);
+    timeout(PATIENCE, begun).await.unwrap().unwrap();
+    (started, log)
+}
+
+/// A channel whose connection is made with the first call.
+fn plaintext(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
+    endpoint.unwrap().connect_lazy()
+}
+
+/// One that calls all the time, each time within its patience.
+struct Caller {
+    calls: JoinHandle<()>,
+    served: watch::Receiver<usize>,
+}
+
+impl Caller {
+    fn start(channel: Channel) -> Self {
+        let mut client = FaceLivenessServiceClient::new(channel);
+        let (count, served) = watch::channel(0);
+        let calls = tokio::spawn(async move {
+            loop {
+                let call = client.create_session(CreateSessionRequest::default());
+                timeout(PATIENCE, call).await.unwrap().unwrap();
+                count.send_modify(|served| *served += 1);
+            }
+        });
+        Self { calls, served }
+    }
+
+    /// Waits until it has been served some more; that it never was not is asserted.
+    async fn is_served(&mut self) {
+        let enough = *self.served.borrow() + 5;
+        let served = self.served.wait_for(|served| *served >= enough);
+        match timeout(PATIENCE, served).await.unwrap() {
+            Ok(_) => {}
+            Err(_) => panic!("the other caller's call failed; see above"),
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.calls.abort();
+    }
+}
