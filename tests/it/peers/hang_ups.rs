@@ -1,15 +1,17 @@
 //! Clients that hang up, in every phase of a connection and of a call.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use rekognition_emulator::Fault;
+use rekognition_emulator::{Fault, Latency};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::frames::{
     DATA, HEADERS, INITIAL_WINDOW, PREFACE, Peer, SETTINGS, begin, call, finish, frame, setting,
 };
-use super::{Besieged, UNLIMITED, plaintext};
+use super::{Besieged, PATIENCE, UNLIMITED, plaintext};
 use crate::certificates::{Authority, Secret, channel, client};
 use crate::raw::CREATE;
 
@@ -78,7 +80,9 @@ async fn while_the_call_waits_for_the_quota() {
         }
         peers.push(peer);
     }
-    while gateway.figure("face_liveness_quota_queue_depth").await < 20 {}
+    let queue = "face_liveness_quota_queue_depth";
+    let queued = async { while gateway.figure(queue).await < 20 {} };
+    timeout(PATIENCE, queued).await.unwrap();
     drop(peers);
     gateway.until_alone().await;
     let abandoned = "face_liveness_quota_wait_duration_seconds_count";
@@ -89,9 +93,9 @@ async fn while_the_call_waits_for_the_quota() {
 #[tokio::test]
 async fn while_aws_is_asked() {
     let mut gateway = Besieged::start("").await;
-    gateway
-        .emulator
-        .set_faults([Fault::hang().times(MANY as u64)]);
+    // The other caller waits as well, less long than the gateway does.
+    let slow = Fault::latency(Latency::fixed(Duration::from_secs(3)));
+    gateway.emulator.set_faults([slow]);
     let mut peers = Vec::new();
     for _ in 0..2 * MANY {
         let mut peer = Peer::connect(gateway.address).await;
@@ -100,8 +104,10 @@ async fn while_aws_is_asked() {
         peers.push(peer);
     }
     let held = "face_liveness_calls_in_flight";
-    while gateway.figure(held).await < 10 {}
+    let asked = async { while gateway.figure(held).await < 10 {} };
+    timeout(PATIENCE, asked).await.unwrap();
     drop(peers);
+    gateway.emulator.set_faults([]);
     gateway.until_alone().await;
     gateway.stands().await;
 }
