@@ -35,6 +35,10 @@ use crate::tls;
 /// began together do not end together.
 const JITTER: f64 = 0.1;
 
+/// How long after the drain has begun a new connection may still begin HTTP/2: what
+/// its client has sent already is answered, and it is told to go elsewhere.
+const LAST_BEGINNING: Duration = Duration::from_secs(1);
+
 /// What h2 tells a peer that floods it.
 const ENOUGH: h2::Reason = h2::Reason::ENHANCE_YOUR_CALM;
 
@@ -133,7 +137,7 @@ impl<S: HttpService> Connections<S> {
             return self.talk(stream, Transport::Plaintext, None).await;
         };
         let handshake = tls.accept(stream, slot.handshakes());
-        let Some(stream) = self.drain.run_until_cancelled(handshake).await else {
+        let Some(stream) = unless_drained(&self.drain, handshake).await else {
             return Ok(());
         };
         let stream = stream?;
@@ -154,7 +158,7 @@ impl<S: HttpService> Connections<S> {
     {
         let settings = &self.settings;
         let greeting = greet(stream, transport, settings.handshake_timeout);
-        let Some(stream) = self.drain.run_until_cancelled(greeting).await else {
+        let Some(stream) = unless_drained(&self.drain, greeting).await else {
             return Ok(());
         };
         let peer = peer.map(Peer);
@@ -188,6 +192,19 @@ impl<S: HttpService> Connections<S> {
         }
         self.metrics.closed(closing);
         Ok(())
+    }
+}
+
+/// What a connection begins with, unless it is drained before.
+async fn unless_drained<F: Future>(drain: &CancellationToken, beginning: F) -> Option<F::Output> {
+    let over = async {
+        drain.cancelled().await;
+        sleep(LAST_BEGINNING).await;
+    };
+    tokio::select! {
+        biased;
+        begun = beginning => Some(begun),
+        () = over => None,
     }
 }
 

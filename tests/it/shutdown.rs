@@ -12,6 +12,8 @@ use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
 
+use crate::http::get;
+use crate::peers::frames::{HEADERS, PREFACE, Peer, SETTINGS, begin, finish, frame};
 use crate::raw::{CREATE, GRPC, framed};
 use crate::support::{ONE_REGION, Running, config, emulator, until, watch_health};
 
@@ -105,8 +107,7 @@ async fn a_call_that_comes_while_the_gateway_drains_is_told_to_go_elsewhere() {
     let (client, mut line) = line_to(&gateway).await;
     let (mut sender, connection) = h2::client::handshake(client).await.unwrap();
     tokio::spawn(connection);
-    // A call in flight keeps the connection open while the gateway drains. A
-    // connection on which none has arrived would be closed.
+    // A call in flight keeps the connection open while the gateway drains.
     let (_held, mut body) = sender.send_request(create(&gateway), false).unwrap();
     body.send_data(framed(0, &[]), true).unwrap();
     until_asked(&emulator).await;
@@ -132,6 +133,21 @@ async fn a_call_that_comes_while_the_gateway_drains_is_told_to_go_elsewhere() {
         status.metadata().get("grpc-retry-pushback-ms").unwrap(),
         "100"
     );
+}
+
+#[tokio::test]
+async fn a_call_that_was_sent_just_before_the_drain_is_answered() {
+    let gateway = Running::over(&emulator().await).await;
+    let accepted = "face_liveness_connections_open 1";
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    while !get(gateway.admin, "/metrics").await.body.contains(accepted) {}
+    let call = [begin(1), finish(1)].concat();
+    let said = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &call].concat();
+    stream.write_all(&said).await.unwrap();
+    gateway.begin_shutdown();
+    // With a session, or with where to go.
+    let mut peer = Peer::from(stream);
+    assert_eq!(peer.until(HEADERS).await.stream, 1);
 }
 
 /// A connection whose client can be kept from hearing what the gateway says.

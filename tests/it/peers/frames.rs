@@ -138,8 +138,15 @@ impl Frame {
 
 /// A connection that has sent the preface.
 pub(crate) struct Peer {
-    pub(crate) reads: OwnedReadHalf,
-    pub(crate) writes: OwnedWriteHalf,
+    reads: OwnedReadHalf,
+    writes: OwnedWriteHalf,
+}
+
+impl From<TcpStream> for Peer {
+    fn from(stream: TcpStream) -> Self {
+        let (reads, writes) = stream.into_split();
+        Self { reads, writes }
+    }
 }
 
 impl Peer {
@@ -163,8 +170,7 @@ impl Peer {
 
     async fn over(stream: TcpStream, settings: &[u8]) -> Self {
         stream.set_nodelay(true).unwrap();
-        let (reads, writes) = stream.into_split();
-        let mut peer = Self { reads, writes };
+        let mut peer = Self::from(stream);
         peer.send(PREFACE).await.unwrap();
         peer.send(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
         peer

@@ -5,7 +5,7 @@ mod age;
 mod bounds;
 mod compressed;
 mod floods;
-mod frames;
+pub(crate) mod frames;
 mod hang_ups;
 mod idle;
 mod slow;
