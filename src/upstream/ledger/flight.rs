@@ -45,6 +45,11 @@ where
     Box::pin(call::carry(async move {
         let session = inner.oneshot(request).await?;
         underway.made(session.clone());
+        if since.is_some() {
+            // An earlier call may have made it, and this one waited since.
+            let ledger = &underway.ledger;
+            ledger.long_enough(session.create_time, (ledger.now)())?;
+        }
         Ok(session)
     }))
 }

@@ -219,8 +219,6 @@ impl Ledger {
             } = flight;
             match call.await {
                 Ok(session) => {
-                    // It may be one that an earlier call lost, and have waited since.
-                    self.long_enough(session.create_time, (self.now)())?;
                     return Ok(Answer {
                         session,
                         replayed: !leads,
