@@ -1,7 +1,8 @@
 //! Admits calls while there is room, and sheds the others at once: a queue here
 //! would only make every caller late. Refuses all while the gateway drains.
 //!
-//! No caller takes all the room: whatever it does, some is left for who comes next.
+//! No caller takes all the room, unless that is a handful of slots: whatever it does,
+//! some is left for who comes next.
 //!
 //! Sits inside the deadline, so that a slot is free again when a call's deadline
 //! passes, inside the identity, and outside the service. One set of slots serves all
