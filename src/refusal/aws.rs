@@ -36,7 +36,18 @@ pub(super) fn upstream_row(error: &upstream::Error) -> Row {
     use upstream::Cause;
     let (code, reason, retry, message) = match &error.cause {
         Cause::Deadline => return deadline_row(error.before()),
-        Cause::AccountQuota => return account_quota_row(error.retry_after.unwrap_or(RETRY_QUOTA)),
+        Cause::AccountQuota => {
+            return account_quota_row(
+                error,
+                "past the call's deadline; retry after the delay, or give the call a later deadline",
+            );
+        }
+        Cause::QueueFull => {
+            return account_quota_row(
+                error,
+                "and as many calls as may wait for it do; retry after the delay",
+            );
+        }
         Cause::TokenReused { fields } => {
             return final_row(
                 Code::AlreadyExists,
@@ -141,15 +152,15 @@ fn deadline_row(before: Option<&upstream::Error>) -> Row {
 }
 
 /// The gateway, not AWS, says no: nothing was sent.
-fn account_quota_row(wait: Duration) -> Row {
+fn account_quota_row(error: &upstream::Error, and_so: &str) -> Row {
+    let wait = error.retry_after.unwrap_or(RETRY_QUOTA);
     Row {
         code: Code::ResourceExhausted,
         domain: GATEWAY_DOMAIN,
         reason: "ACCOUNT_QUOTA",
         retry: Some(wait),
         message: format!(
-            "the account's quota at Amazon Rekognition is used up for the next {} ms, past the \
-             call's deadline; retry after the delay, or give the call a later deadline",
+            "the account's quota at Amazon Rekognition is used up for the next {} ms, {and_so}",
             wait.as_millis()
         ),
         info: HashMap::new(),

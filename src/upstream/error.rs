@@ -42,6 +42,8 @@ pub enum Cause {
     /// The account's own quota at AWS is used up past the deadline: the gateway
     /// knows and did not ask AWS.
     AccountQuota,
+    /// So many wait for the account's quota that there is no room for one more.
+    QueueFull,
     /// AWS is short of capacity, for everybody.
     Throttled,
     /// AWS failed, or could not be reached, or did not answer in time.
@@ -82,6 +84,7 @@ impl Cause {
             Self::InvalidParameter => "invalid_parameter",
             Self::Quota => "quota",
             Self::AccountQuota => "account_quota",
+            Self::QueueFull => "queue_full",
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
             Self::AccessDenied => "access_denied",
@@ -115,6 +118,7 @@ impl fmt::Display for Cause {
             Self::InvalidParameter => "AWS refused the parameters",
             Self::Quota => "the account's quota at AWS is used up",
             Self::AccountQuota => "the account's quota at AWS is used up past the deadline",
+            Self::QueueFull => "too many wait for the account's quota at AWS",
             Self::Throttled => "AWS is throttling",
             Self::Unavailable => "AWS failed or could not be reached",
             Self::AccessDenied => "AWS denied access",

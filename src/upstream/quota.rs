@@ -134,10 +134,16 @@ fn outcome(made: &Result<Session, Error>) -> Outcome {
 
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
+        let cause = if denied.no_room {
+            Cause::QueueFull
+        } else {
+            Cause::AccountQuota
+        };
         Self {
             retry_after: Some(denied.wait),
-            out_of_time: true,
-            ..Self::new(Cause::AccountQuota, None)
+            // A later deadline makes no room.
+            out_of_time: !denied.no_room,
+            ..Self::new(cause, None)
         }
     }
 }
@@ -186,13 +192,14 @@ mod tests {
         }
     }
 
-    fn layer() -> (QuotaLayer, Limiter) {
+    /// Of a region with one create a second and room for this many to wait.
+    fn layer(room: usize) -> (QuotaLayer, Limiter) {
         let limits = Limits {
             creates_per_second: NonZeroU32::new(1),
             sessions_in_flow: None,
         };
         let limited = region("eu-west-1");
-        let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), 10);
+        let limiter = Limiter::start(limited.clone(), Source::Memory(Windows::new(limits)), room);
         (QuotaLayer::new([(limited, limiter.clone())]), limiter)
     }
 
@@ -200,10 +207,12 @@ mod tests {
     async fn without_a_permit_in_time_aws_is_not_asked_and_the_wait_told() {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
-        let quota = layer().0.layer(tower::service_fn(move |request: Request| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            std::future::ready(Ok(session(&request)))
-        }));
+        let quota = layer(10)
+            .0
+            .layer(tower::service_fn(move |request: Request| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                std::future::ready(Ok(session(&request)))
+            }));
         quota.clone().oneshot(request("eu-west-1")).await.unwrap();
         let denied = quota
             .clone()
@@ -227,8 +236,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_full_queue_is_told_as_such_and_not_as_a_deadline_that_is_too_near() {
+        let service =
+            tower::service_fn(|request: Request| std::future::ready(Ok(session(&request))));
+        let quota = layer(1).0.layer(service);
+        let patient = || Request {
+            deadline: Instant::now() + SECOND * 60,
+            ..request("eu-west-1")
+        };
+        quota.clone().oneshot(patient()).await.unwrap();
+        let mut waits = Box::pin(quota.clone().oneshot(patient()));
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        let denied = quota.oneshot(patient()).await.unwrap_err();
+        assert_eq!(denied.cause, Cause::QueueFull);
+        assert!(!denied.out_of_time, "a later deadline makes no room");
+        let status = tonic::Status::from(crate::refusal::Refusal::from(denied));
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        let told = "for the next 2040 ms, and as many calls as may wait for it do";
+        assert!(status.message().contains(told), "{status}");
+        let pushback = status.metadata().get(crate::refusal::PUSHBACK);
+        assert_eq!(pushback.unwrap(), "2040");
+        waits.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_throttle_slows_the_region_and_a_session_tells_the_usual_time() {
-        let (layer, limiter) = layer();
+        let (layer, limiter) = layer(10);
         let throttled = layer.layer(tower::service_fn(|_| {
             let error = Error {
                 retry_after: Some(SECOND * 2),

@@ -128,7 +128,7 @@ impl tower::retry::Policy<Request, Session, Error> for Policy {
                 }
                 None
             }
-            Err(error) if error.cause == Cause::AccountQuota => {
+            Err(error) if matches!(error.cause, Cause::AccountQuota | Cause::QueueFull) => {
                 self.keep_the_cause(error);
                 None
             }

@@ -158,9 +158,10 @@ fn outcome(cause: &Cause) -> &'static str {
         Cause::Credentials => "credentials",
         Cause::Malformed => "malformed",
         Cause::Deadline => "deadline",
-        // The last three never reach AWS.
+        // All but the first never reach AWS.
         Cause::Rejected
         | Cause::AccountQuota
+        | Cause::QueueFull
         | Cause::TokenReused { .. }
         | Cause::SessionExpiring { .. } => "rejected",
     }
@@ -182,6 +183,7 @@ mod tests {
             Cause::InvalidParameter,
             Cause::Quota,
             Cause::AccountQuota,
+            Cause::QueueFull,
             Cause::Throttled,
             Cause::Unavailable,
             Cause::AccessDenied,
