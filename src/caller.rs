@@ -1,13 +1,12 @@
 //! Who calls, and the rule that holds for each: how often, with which weight,
 //! and what it may ask for.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-
-use arc_swap::ArcSwap;
 
 use crate::policy::{Pattern, Policy};
 
@@ -23,12 +22,19 @@ pub enum Caller {
 
 impl Caller {
     /// The longest name that is accepted, in bytes.
-    pub const MAX_NAME: usize = 256;
+    pub(crate) const MAX_NAME: usize = 256;
 
-    /// A caller with this name: 1 to 256 visible ASCII characters.
+    /// What those who prove nothing are called. Nobody else is, or the log and the rules
+    /// would mean either.
+    pub const ANONYMOUS: &'static str = "anonymous";
+
+    /// Which names are accepted, for people.
+    pub const NAMES: &'static str = "1 to 256 visible ASCII characters, and not \"anonymous\"";
+
+    /// A caller with this name, if it is one of [`NAMES`](Self::NAMES).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let fits = (1..=Self::MAX_NAME).contains(&name.len());
+        let fits = (1..=Self::MAX_NAME).contains(&name.len()) && name != Self::ANONYMOUS;
         (fits && name.bytes().all(|b| b.is_ascii_graphic())).then(|| Self::Named(name.into()))
     }
 }
@@ -36,7 +42,7 @@ impl Caller {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Anonymous => "anonymous",
+            Self::Anonymous => Self::ANONYMOUS,
             Self::Named(name) => name,
         })
     }
@@ -112,8 +118,8 @@ impl Default for Rule {
     }
 }
 
-/// The rule for every caller: its own, else that of the pattern with the most
-/// characters given (of two alike the first), else the default.
+/// The rule for every caller: its own, else that of the most specific pattern (of two
+/// alike the first), else the default, which is also that of those without a name.
 #[derive(Clone, Debug, Default)]
 pub struct Callers {
     default: Arc<Rule>,
@@ -140,9 +146,19 @@ impl Callers {
             }
         }
         // Stable: the first of two alike stays the first.
-        let literals = |(pattern, _): &(Pattern, _)| std::cmp::Reverse(pattern.literals());
-        callers.patterns.sort_by_key(literals);
+        let specificity = |(pattern, _): &(Pattern, _)| Reverse(pattern.specificity());
+        callers.patterns.sort_by_key(specificity);
         callers
+    }
+
+    /// Whether somebody who is admitted may have images stored in any bucket.
+    pub(crate) fn may_write_anywhere(&self) -> bool {
+        let own = self
+            .exact
+            .values()
+            .chain(self.patterns.iter().map(|(_, rule)| rule));
+        own.chain([&self.default])
+            .any(|rule| rule.admitted && rule.policy.own_output && rule.policy.outputs.is_none())
     }
 
     /// The callers with a rule of their own; those of a pattern are not known.
@@ -170,30 +186,6 @@ impl Callers {
     }
 }
 
-/// The rules in force, which may be replaced at any time. A call keeps the rule
-/// with which it began.
-#[derive(Clone, Debug, Default)]
-pub struct Rules(Arc<ArcSwap<Callers>>);
-
-impl Rules {
-    /// Begins with `callers`.
-    #[must_use]
-    pub fn new(callers: Callers) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(callers)))
-    }
-
-    /// The rule for `caller` at this moment.
-    #[must_use]
-    pub fn rule(&self, caller: &Caller) -> Arc<Rule> {
-        Arc::clone(self.0.load().rule(caller))
-    }
-
-    /// Puts `callers` in force for every call that begins from now on.
-    pub fn replace(&self, callers: Callers) {
-        self.0.store(Arc::new(callers));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,14 +203,16 @@ mod tests {
 
     #[test]
     fn the_most_specific_rule_wins_whatever_the_order() {
-        let mut ids = ["team-*", "team-a*", "team-a-1", "**", "team-a**"];
+        let mut ids = ["team-*", "team-a*", "team-a-1", "**", "team-a**", "*"];
         for _ in 0..2 {
             let callers = callers(&ids);
             let rule = |name| callers.rule(&Caller::named(name).unwrap()).name.to_string();
             assert_eq!(rule("team-a-1"), "team-a-1");
             assert_eq!(rule("team-b"), "team-*");
+            assert_eq!(rule("team-a-2"), "team-a*");
             assert_eq!(rule("team-a/x"), "team-a**");
-            assert_eq!(rule("other"), "**");
+            assert_eq!(rule("other"), "*");
+            assert_eq!(rule("other/x"), "**");
             ids.reverse();
         }
     }
@@ -233,15 +227,5 @@ mod tests {
             callers.rule(&Caller::Anonymous).name,
             Box::from("default_caller")
         );
-    }
-
-    #[test]
-    fn a_call_keeps_the_rule_with_which_it_began() {
-        let rules = Rules::new(callers(&["a"]));
-        let a = Caller::named("a").unwrap();
-        let begun = rules.rule(&a);
-        rules.replace(callers(&["b"]));
-        assert_eq!(&*begun.name, "a");
-        assert_eq!(&*rules.rule(&a).name, "default_caller");
     }
 }

@@ -18,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use self::budget::Budget;
 use self::operations::Operations;
 use self::stack::{Guards, Stack};
-use crate::caller::Rules;
-use crate::config::{Config, Effective, Origin};
+use crate::config::{Config, Effective, InForce, Origin, ServerSettings};
 use crate::health::Health;
 use crate::inbound::{AccessLog, Admission, Allowance, Identification, IdentityLayer};
 use crate::redis;
@@ -29,6 +28,7 @@ use crate::telemetry::logs;
 use crate::telemetry::metrics;
 use crate::telemetry::otlp;
 use crate::telemetry::traces::Traces;
+use crate::tls;
 use crate::upstream::{Aws, retry};
 
 /// The largest message that is read, in bytes: a request with every field at
@@ -197,8 +197,7 @@ impl Gateway {
         let drain = CancellationToken::new();
         // Nothing goes on if this is dropped.
         let _stop_when_dropped = drain.clone().drop_guard();
-        let rules = Rules::new(config.callers.clone());
-        let identification = Identification::new(config.identity.clone());
+        let identification = Identification::new(config.identity.clone(), config.callers.clone());
         let budget = Budget::start(&config, &metrics)
             .await
             .map_err(Error::Store)?;
@@ -220,7 +219,7 @@ impl Gateway {
             attempt_timeout: config.aws.connect_timeout + config.aws.read_timeout,
             regions,
             guards: Guards {
-                identity: IdentityLayer::new(identification.clone(), rules.clone()),
+                identity: IdentityLayer::new(identification.clone()),
                 allowance: Arc::new(Allowance::new()),
                 max_deadline: settings.max_deadline,
                 admission: Arc::clone(&admission),
@@ -233,40 +232,24 @@ impl Gateway {
         let services = (0..settings.worker_count())
             .map(|_| stack.service())
             .collect::<Result<_, _>>()?;
-        let tls = operations.tls.clone();
         let server = Server::start(
             listener,
             settings,
-            tls.as_ref(),
+            operations.tls.as_ref(),
             &metrics.connections,
             drain.clone(),
             services,
         )
         .map_err(Error::Start)?;
+        let parts: Vec<Box<dyn reload::Part>> =
+            vec![Box::new(identification.clone()), Box::new(budget.quotas)];
+        let shown = operations.shown.clone();
+        let reloader = origin.map(|origin| (origin, shown, reloads));
         // Goes on looking at the files while connections drain.
-        let mut background = JoinSet::new();
-        let mut parts: Vec<Box<dyn reload::Part>> = vec![
-            Box::new(rules),
-            Box::new(identification.clone()),
-            Box::new(budget.quotas),
-        ];
-        if let Some(tls) = tls {
-            background.spawn(tls.clone().follow_files());
-            parts.push(Box::new(tls));
-        }
-        match origin {
-            Some((origin, effective)) => {
-                let shown = operations.shown.clone();
-                let reloader = Reloader::new(origin, effective, shown, parts);
-                background.spawn(reloader.serve(reloads));
-            }
-            // Whoever asks is told so.
-            None => drop(reloads),
-        }
+        let _background = follow_changes(operations.tls.clone(), parts, reloader);
 
         let ready = async {
-            identification.ready().await;
-            health.ready_when_aws_is(&aws).await;
+            health.serve_when_ready(&identification, &aws).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -275,18 +258,7 @@ impl Gateway {
             () = access_log.settle_regularly() => {}
         }
 
-        health.drain().await;
-        tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
-        tokio::time::sleep(settings.drain_delay).await;
-        admission.drain();
-        drain.cancel();
-        let drained = server.drained(settings.shutdown_grace).await;
-        match drained.forced {
-            0 => tracing::info!("shut down: every call has finished"),
-            forced => {
-                tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
-            }
-        }
+        let drained = wind_down(server, settings, &health, &admission, &drain).await;
         access_log.settle();
         let exits = [
             traces_exit,
@@ -296,4 +268,47 @@ impl Gateway {
         otlp::shut_down(FLUSH_TIMEOUT, exits.into_iter().flatten()).await;
         Ok(drained)
     }
+}
+
+/// Follows what can change while the gateway runs, until the result is dropped: the
+/// files of TLS, and the configuration where it can be read again.
+fn follow_changes(
+    tls: Option<tls::Acceptor>,
+    mut parts: Vec<Box<dyn reload::Part>>,
+    reloader: Option<((Origin, Effective), InForce, reload::Requests)>,
+) -> JoinSet<()> {
+    let mut background = JoinSet::new();
+    if let Some(tls) = tls {
+        background.spawn(tls.clone().follow_files());
+        parts.push(Box::new(tls));
+    }
+    // Without one, the requests are dropped, and whoever asks is told so.
+    if let Some(((origin, effective), shown, requests)) = reloader {
+        let reloader = Reloader::new(origin, effective, shown, parts);
+        background.spawn(reloader.serve(requests));
+    }
+    background
+}
+
+/// Lets load balancers take notice, then ends what is served.
+async fn wind_down(
+    server: Server,
+    settings: &ServerSettings,
+    health: &Health,
+    admission: &Admission,
+    drain: &CancellationToken,
+) -> Drained {
+    health.drain().await;
+    tracing::info!(drain_delay = ?settings.drain_delay, "shutting down: not serving any more");
+    tokio::time::sleep(settings.drain_delay).await;
+    admission.drain();
+    drain.cancel();
+    let drained = server.drained(settings.shutdown_grace).await;
+    match drained.forced {
+        0 => tracing::info!("shut down: every call has finished"),
+        forced => {
+            tracing::warn!(forced, grace = ?settings.shutdown_grace, "shut down: connections were cut")
+        }
+    }
+    drained
 }

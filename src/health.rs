@@ -9,6 +9,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::causes::Causes;
+use crate::inbound::Identification;
 use crate::readiness::Readiness;
 use crate::redis::State;
 use crate::region::Region;
@@ -87,8 +88,18 @@ impl Health {
         }
     }
 
-    /// Says SERVING as soon as there are credentials to call AWS with.
-    pub(crate) async fn ready_when_aws_is(&self, aws: &Aws) {
+    /// Says SERVING as soon as callers can be told apart, and there are credentials to
+    /// call AWS with.
+    pub(crate) async fn serve_when_ready(&self, identification: &Identification, aws: &Aws) {
+        self.readiness.follow_keys(identification.clone());
+        tokio::join!(identification.ready(), self.credentials(aws));
+        self.readiness.serving();
+        self.set(ServingStatus::Serving).await;
+        tracing::info!("ready: serving");
+    }
+
+    /// Completes when there are credentials.
+    async fn credentials(&self, aws: &Aws) {
         let mut pause = FIRST_RETRY;
         while let Err(error) = aws.load_credentials().await {
             tracing::error!(
@@ -102,7 +113,5 @@ impl Health {
             pause = (pause * 2).min(LONGEST_RETRY);
         }
         self.readiness.credentials_loaded();
-        self.set(ServingStatus::Serving).await;
-        tracing::info!("ready: serving");
     }
 }

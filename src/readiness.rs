@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::inbound::Identification;
 use crate::redis::State;
 use crate::region::Region;
 
@@ -17,6 +18,9 @@ struct Inner {
     credentials: Mutex<Credentials>,
     draining: AtomicBool,
     stores: OnceLock<Vec<(Region, watch::Receiver<State>)>>,
+    identification: OnceLock<Identification>,
+    /// Whether the gateway has been ready.
+    served: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,6 +52,11 @@ impl Readiness {
         self.set(Credentials::Missing(reason));
     }
 
+    /// The gateway serves.
+    pub(crate) fn serving(&self) {
+        self.0.served.store(true, Ordering::Relaxed);
+    }
+
     /// The gateway is shutting down.
     pub(crate) fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
@@ -57,6 +66,12 @@ impl Readiness {
     pub(crate) fn follow_stores(&self, stores: Vec<(Region, watch::Receiver<State>)>) {
         // Set once, when the gateway starts.
         let _ = self.0.stores.set(stores);
+    }
+
+    /// Follows the keys with which callers are told apart. Only the first call counts.
+    pub(crate) fn follow_keys(&self, identification: Identification) {
+        // Set once, when the gateway starts.
+        let _ = self.0.identification.set(identification);
     }
 
     /// Whether all that is required is ready.
@@ -71,6 +86,7 @@ impl Readiness {
         let stores = stores.map(|(region, state)| store(region, *state.borrow()));
         [self.credentials(), self.draining()]
             .into_iter()
+            .chain(self.keys())
             .chain(stores)
             .collect()
     }
@@ -94,6 +110,23 @@ impl Readiness {
             required: true,
             reason,
         }
+    }
+
+    /// Required for the start only: if an issuer is lost later, callers with other
+    /// proofs are served still.
+    fn keys(&self) -> Option<Check> {
+        let ready = self.0.identification.get()?.has_keys()?;
+        let reason = if ready {
+            "the JWT issuer's keys were read"
+        } else {
+            "the JWT issuer's keys cannot be read: its tokens are refused for now; the log has the details"
+        };
+        Some(Check {
+            name: "jwt_keys".to_owned(),
+            ready,
+            required: !self.0.served.load(Ordering::Relaxed),
+            reason: reason.to_owned(),
+        })
     }
 
     fn draining(&self) -> Check {

@@ -1,7 +1,7 @@
-//! Reads the configuration again while the gateway runs: who may call, what for
-//! and how often, who proves it how, and what AWS admits. Everything or nothing: a configuration
-//! with a mistake changes nothing. Calls go on under the rules with which they
-//! began.
+//! Reads the configuration again while the gateway runs: who may call, what for and
+//! how often, who proves it how, and what AWS admits. Everything or nothing: a
+//! configuration with a mistake changes nothing. Calls go on under the rules with which
+//! they began.
 //!
 //! What can change is a [`Part`]. What no part takes on is told to need a restart.
 
@@ -12,7 +12,6 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::caller::Rules;
 use crate::config::{Config, Effective, InForce, Mistakes, Origin};
 use crate::tls;
 
@@ -27,16 +26,6 @@ pub(crate) trait Part: Send + Sync {
     /// Takes on what `config` says of them. It is known to be good, and cannot be
     /// refused any more.
     fn apply(&self, config: &Config);
-}
-
-impl Part for Rules {
-    fn takes_on(&self, key: &str) -> bool {
-        key == "callers" || key.starts_with("default_caller.")
-    }
-
-    fn apply(&self, config: &Config) {
-        self.replace(config.callers.clone());
-    }
 }
 
 /// New content of the files only; where they are is settled at the start.

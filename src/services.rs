@@ -11,7 +11,7 @@ use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
 use tower::Service;
 
-use crate::inbound::{EndOnDrainLayer, IdentityLayer, Methods};
+use crate::inbound::{EndOnDrainLayer, IdentityLayer, Methods, StreamLimitLayer};
 
 /// A gRPC service as tonic's router takes it.
 pub(crate) trait GrpcService:
@@ -80,15 +80,17 @@ impl Services {
             .push(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
         let v1 = self.reflection().build_v1()?;
         let v1alpha = self.reflection().build_v1alpha()?;
-        let (routes, until) = (&mut self.routes, until_drain);
+        let (routes, until, limit) = (&mut self.routes, until_drain, StreamLimitLayer);
         match guard {
             None => {
-                routes.add_service(until.named_layer(v1));
-                routes.add_service(until.named_layer(v1alpha));
+                routes.add_service(until.named_layer(limit.named_layer(v1)));
+                routes.add_service(until.named_layer(limit.named_layer(v1alpha)));
             }
             Some(guard) => {
-                routes.add_service(until.named_layer(guard.named_layer(v1)));
-                routes.add_service(until.named_layer(guard.named_layer(v1alpha)));
+                let v1 = limit.named_layer(guard.named_layer(v1));
+                let v1alpha = limit.named_layer(guard.named_layer(v1alpha));
+                routes.add_service(until.named_layer(v1));
+                routes.add_service(until.named_layer(v1alpha));
             }
         }
         self.without_reflection()

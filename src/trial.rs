@@ -24,7 +24,10 @@ const REQUEST: &str = "faceliveness.v1.CreateSessionRequest";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No caller has that name.
-    #[error("--as: must be 1 to {} visible ASCII characters", Caller::MAX_NAME)]
+    #[error(
+        "--as: must be {}, or that for callers who prove nothing",
+        Caller::NAMES
+    )]
     Caller,
     /// The request is not one.
     #[error("--request: not a {REQUEST} in protobuf's JSON: {0}")]
@@ -48,7 +51,10 @@ impl Trial {
     /// # Errors
     /// When one of them is none.
     pub fn run(config: &Config, caller: &str, request: Option<&str>) -> Result<Self, Error> {
-        let caller = Caller::named(caller).ok_or(Error::Caller)?;
+        let caller = match caller {
+            Caller::ANONYMOUS => Caller::Anonymous,
+            name => Caller::named(name).ok_or(Error::Caller)?,
+        };
         let rule = Rule::clone(config.callers.rule(&caller));
         let served: Vec<_> = config
             .regions

@@ -54,15 +54,22 @@ impl Check<'_> {
     }
 
     fn tokens(&mut self, settings: &Settings) -> Tokens {
-        let mut tokens = Vec::new();
+        let mut tokens: Vec<([u8; 32], Caller)> = Vec::new();
         for (index, entry) in settings.tokens.iter().enumerate() {
             let at = format!("tokens[{index}]");
             let caller = Caller::named(&entry.caller);
             if caller.is_none() {
-                let problem = format!("must be 1 to {} visible ASCII characters", Caller::MAX_NAME);
+                let problem = format!("must be {}", Caller::NAMES);
                 self.mistake(&format!("{at}.caller"), problem);
             }
             let hash = sha256(&entry.sha256);
+            let earlier = |(known, _): &(_, _)| hash.as_ref() == Some(known);
+            if let Some((_, earlier)) = tokens.iter().find(|token| earlier(token)) {
+                self.mistake(
+                    &format!("{at}.sha256"),
+                    format!("is that of {earlier} as well: a token names one caller"),
+                );
+            }
             if hash.is_none() {
                 let problem = "must be the SHA-256 of the token, 64 hexadecimal digits: printf %s \"$TOKEN\" | sha256sum";
                 self.mistake(&format!("{at}.sha256"), problem);
@@ -107,6 +114,7 @@ impl Check<'_> {
             keys: keys::Settings {
                 source,
                 refresh_interval: settings.refresh_interval,
+                max_stale: settings.max_stale,
             },
         })
     }

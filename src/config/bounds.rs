@@ -19,7 +19,7 @@ const MOST_WORKERS: usize = 1024;
 const HIGHEST_LIMIT: u32 = 10_000;
 
 /// Each place in the queue is looked through when a newcomer asks for its turn.
-const MOST_WAITING: usize = 65_536;
+const MOST_WAITING: usize = 10_000;
 
 /// Some 4 GiB.
 const MOST_ENTRIES: usize = 10_000_000;
@@ -71,6 +71,11 @@ impl Check<'_> {
                 "auth.jwt.refresh_interval",
                 settings.auth.jwt.refresh_interval,
                 least,
+            ),
+            (
+                "auth.jwt.max_stale",
+                settings.auth.jwt.max_stale,
+                Duration::ZERO,
             ),
             ("tls.reload_interval", settings.tls.reload_interval, least),
             ("telemetry.slow_call", settings.telemetry.slow_call, least),

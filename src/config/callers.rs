@@ -17,21 +17,24 @@ impl Check<'_> {
             admitted: general.admitted,
             rate: self.rate(at, general.rate, general.burst),
             weight: self.weight(at, general.weight),
-            policy: self.policy(at, &general.policy, &Policy::default()),
+            policy: self.policy(at, &general.policy, &Policy::default(), &Caller::Anonymous),
         };
         let mut own: Vec<(Pattern, Rule)> = Vec::new();
         for (index, entry) in settings.callers.iter().enumerate() {
             let at = format!("callers[{index}]");
             let rate = entry.rate.unwrap_or(general.rate);
+            let caller = Caller::named(&entry.id);
+            // One that a pattern stands for may be called as the pattern is.
+            let sample = caller.as_ref().unwrap_or(&Caller::Anonymous);
             let rule = Rule {
                 name: format!("callers {:?}", entry.id).into(),
                 admitted: entry.admitted.unwrap_or(true),
                 rate: self.rate(&at, rate, entry.burst.unwrap_or(general.burst)),
                 weight: self.weight(&at, entry.weight.unwrap_or(general.weight)),
-                policy: self.policy(&at, &entry.policy, &default.policy),
+                policy: self.policy(&at, &entry.policy, &default.policy, sample),
             };
-            if Caller::named(&entry.id).is_none() {
-                let problem = format!("must be 1 to {} visible ASCII characters", Caller::MAX_NAME);
+            if caller.is_none() {
+                let problem = format!("must be {}", Caller::NAMES);
                 self.mistake(&format!("{at}.id"), problem);
                 continue;
             }

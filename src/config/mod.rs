@@ -20,6 +20,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use crate::caller::Callers;
@@ -102,6 +104,11 @@ impl Config {
         if remote && proven && self.tls.is_none() {
             warnings.push(
                 "callers' tokens arrive in plaintext: set tls.certificate, unless a proxy in front of this port ends TLS",
+            );
+        }
+        if remote && proven && self.callers.may_write_anywhere() {
+            warnings.push(
+                "callers without policy.outputs may have images of faces stored in ANY bucket that the gateway's role may write to: set default_caller.policy.outputs, or own_output = false",
             );
         }
         warnings.extend(self.warning_of_admin());
@@ -280,12 +287,23 @@ impl fmt::Debug for Origin {
 }
 
 impl Origin {
-    /// Reads the configuration as it is now.
+    /// Reads the configuration as it is now, on a thread where a file system that
+    /// hangs holds up nothing else.
     ///
     /// # Errors
     /// All mistakes at once.
     pub async fn load(&self) -> Result<(Config, Effective), Mistakes> {
-        load(&self.flags, &self.variables, Vec::new()).await
+        let Self { flags, variables } = self.clone();
+        let runtime = Handle::current();
+        let read =
+            spawn_blocking(move || runtime.block_on(load(&flags, &variables, Vec::new()))).await;
+        read.unwrap_or_else(|failed| {
+            let mistake = Mistake {
+                place: "the configuration".to_owned(),
+                problem: format!("could not be read: {failed}"),
+            };
+            Err(vec![mistake].into())
+        })
     }
 }
 

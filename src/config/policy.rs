@@ -11,14 +11,15 @@ use crate::session::{
 };
 
 impl Check<'_> {
-    /// The policy at `at`, over `general`; what makes no sense is noted and left
-    /// out, which is of no effect because a configuration with mistakes is not
-    /// used.
+    /// The policy at `at`, over `general`, for `caller` or one like it; what makes no
+    /// sense is noted and left out, which is of no effect because a configuration with
+    /// mistakes is not used.
     pub(super) fn policy(
         &mut self,
         at: &str,
         settings: &PolicySettings,
         general: &Policy,
+        caller: &Caller,
     ) -> Policy {
         let at = format!("{at}.policy");
         let general = general.clone();
@@ -49,7 +50,7 @@ impl Check<'_> {
                 .or(general.challenges),
             defaults: self.defaults(&key("defaults"), &settings.defaults, general.defaults),
         };
-        self.defaults_keep_the_rules(&at, &policy);
+        self.defaults_keep_the_rules(&at, &policy, caller);
         policy
     }
 
@@ -116,8 +117,8 @@ impl Check<'_> {
     }
 
     /// A caller that asks for nothing must not be refused for what was filled in.
-    fn defaults_keep_the_rules(&mut self, at: &str, policy: &Policy) {
-        let (Some(caller), Ok(region)) = (Caller::named("caller"), Region::parse("any")) else {
+    fn defaults_keep_the_rules(&mut self, at: &str, policy: &Policy, caller: &Caller) {
+        let Ok(region) = Region::parse("any") else {
             return;
         };
         let nothing = SessionRequest {
@@ -129,7 +130,7 @@ impl Check<'_> {
             token: None,
         };
         let challenges = !policy.defaults.challenges.is_empty();
-        for broken in policy.apply(&caller, nothing).err().unwrap_or_default() {
+        for broken in policy.apply(caller, nothing).err().unwrap_or_default() {
             let key = match broken.field.as_str() {
                 "settings.output_config.s3_bucket" => "bucket",
                 "settings.output_config.s3_key_prefix" => "key_prefix",

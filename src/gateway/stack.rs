@@ -23,8 +23,8 @@ use crate::config::Reflection;
 use crate::health::Health;
 use crate::inbound::{
     AccessLog, Admission, AdmissionLayer, Allowance, AllowanceLayer, DeadlineLayer,
-    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, IdentityLayer, Methods, MetricsLayer, TraceLayer,
-    drop_unfit_request_id,
+    EndOnDrainLayer, FramingLayer, GrpcOnlyLayer, IdentityLayer, Methods, MetricsLayer,
+    StreamLimitLayer, TraceLayer, drop_unfit_request_id,
 };
 use crate::refusal::Refusal;
 use crate::region::Region;
@@ -98,7 +98,7 @@ impl Stack {
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
         let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
         let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
-            until_drain.named_layer(health),
+            until_drain.named_layer(StreamLimitLayer.named_layer(health)),
             tonic_health::pb::FILE_DESCRIPTOR_SET,
         );
         match self.reflection {
@@ -154,7 +154,7 @@ fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Rules;
+    use crate::caller::Callers;
     use crate::inbound::{Identification, Identity};
     use axum::response::IntoResponse as _;
     use http::Request;
@@ -169,10 +169,10 @@ mod tests {
         let region = Region::parse("us-east-1").unwrap();
         let service = FaceLiveness::new(upstream, vec![region]);
         let guards = Guards {
-            identity: IdentityLayer::new(
-                Identification::new(Identity::Anonymous),
-                Rules::default(),
-            ),
+            identity: IdentityLayer::new(Identification::new(
+                Identity::Anonymous,
+                Callers::default(),
+            )),
             allowance: Arc::new(Allowance::new()),
             max_deadline: Duration::from_secs(1),
             admission: Arc::new(Admission::new(1)),

@@ -15,6 +15,7 @@ mod method;
 mod metrics;
 mod protocol;
 mod request_id;
+mod stream_limit;
 mod trace;
 
 use http::Response;
@@ -34,6 +35,7 @@ pub(crate) use method::Methods;
 pub(crate) use metrics::MetricsLayer;
 pub(crate) use protocol::GrpcOnlyLayer;
 pub(crate) use request_id::{drop_unfit as drop_unfit_request_id, request_id};
+pub(crate) use stream_limit::{StreamLimitLayer, StreamPlaces};
 pub(crate) use trace::TraceLayer;
 
 /// A refusal as a trailers-only answer, which is what clients may retry.

@@ -59,9 +59,9 @@ impl Records {
     }
 
     /// Keeps a record for `ttl`, unless there is one already: the first answer
-    /// to an intent is the one that counts.
-    pub async fn put(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
-        self.set(digest, record, ttl, &["NX"]).await;
+    /// to an intent is the one that counts. Whether it is kept, as far as is known.
+    pub async fn put(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) -> bool {
+        self.set(digest, record, ttl, &["NX"]).await
     }
 
     /// Keeps a record for `ttl`, in place of the one that there may be.
@@ -69,9 +69,9 @@ impl Records {
         self.set(digest, record, ttl, &[]).await;
     }
 
-    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &[&str]) {
+    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &[&str]) -> bool {
         let Some(millis) = u64::try_from(ttl.as_millis()).ok().filter(|ttl| *ttl > 0) else {
-            return;
+            return false;
         };
         let mut set = redis::cmd("SET");
         set.arg(self.key(digest))
@@ -79,8 +79,12 @@ impl Records {
             .arg(when)
             .arg("PX")
             .arg(millis);
-        if let Err(error) = self.connection.run::<Option<String>>(&set).await {
-            tracing::debug!(%error, "the ledger could not tell Redis");
+        match self.connection.run::<Option<String>>(&set).await {
+            Ok(kept) => kept.is_some(),
+            Err(error) => {
+                tracing::debug!(%error, "the ledger could not tell Redis");
+                false
+            }
         }
     }
 

@@ -109,10 +109,24 @@ impl ledger::Store for Records {
         let Some(bytes) = encode(&record) else { return };
         self.write(|records| async move {
             match over {
-                Over::Nothing => records.put(key.as_bytes(), &bytes, ttl).await,
+                Over::Nothing => drop(records.put(key.as_bytes(), &bytes, ttl).await),
+                Over::Unknown => records.put_over_unknown(&key, &bytes, ttl).await,
                 Over::Anything => records.replace(key.as_bytes(), &bytes, ttl).await,
             }
         });
+    }
+}
+
+impl Records {
+    /// What comes in between is known too, and of the same session.
+    async fn put_over_unknown(&self, key: &Key, bytes: &[u8], ttl: Duration) {
+        if self.put(key.as_bytes(), bytes, ttl).await {
+            return;
+        }
+        let present = ledger::Store::get(self, key).await;
+        if present.is_some_and(|present| !present.outcome.is_made()) {
+            self.replace(key.as_bytes(), bytes, ttl).await;
+        }
     }
 }
 

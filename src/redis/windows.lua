@@ -2,7 +2,7 @@
 --
 -- KEYS[1]      the memory's name: whoever finds none gives it one, with the time
 --              after an "@", so a server that lost its memory is told from one
---              that kept it
+--              that kept it. After another "@", the latest time that was seen
 -- KEYS[2..]    a sorted set for each window: admissions by time (microseconds),
 --              named "replica:number"
 -- ARGV[1]      the name to give, without the time
@@ -25,6 +25,11 @@ local SLACK_MS = 1000
 -- For how many spans admissions are kept: a replica that goes over to a longer span
 -- before the others do must still find what matters to it.
 local KEPT_SPANS = 2
+
+-- By how much, in microseconds, a clock may be behind the latest time that was seen.
+-- Of a clock that was set back further the logs are of no use: their admissions seem
+-- to lie ahead, and would keep everybody waiting until then.
+local BEHIND = 1000000
 
 local function integer(number)
   return string.format('%.0f', number)
@@ -68,9 +73,17 @@ end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 
-redis.call('SET', KEYS[1], ARGV[1] .. '@' .. integer(now), 'NX')
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local memory = redis.call('GET', KEYS[1])
+local known = redis.call('GET', KEYS[1]) or ''
+local memory, seen = string.match(known, '^(.+@%d+)@(%d+)$')
+seen = math.max(now, tonumber(seen or 0))
+if seen > now + BEHIND then
+  for i = 2, #KEYS do
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', '+inf')
+  end
+  memory, seen = nil, now
+end
+memory = memory or ARGV[1] .. '@' .. integer(now)
+redis.call('SET', KEYS[1], memory .. '@' .. integer(seen), 'PX', ARGV[2])
 local born = tonumber(string.match(memory, '@(%d+)$'))
 local age = -1
 if born then

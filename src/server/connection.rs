@@ -27,7 +27,7 @@ use super::worker::attached;
 use crate::caller::Caller;
 use crate::causes;
 use crate::config::ServerSettings;
-use crate::inbound::Peer;
+use crate::inbound::{Peer, StreamPlaces};
 use crate::telemetry::metrics::{self, Closing, Refusal};
 use crate::tls;
 
@@ -162,12 +162,14 @@ impl<S: HttpService> Connections<S> {
             return Ok(());
         };
         let peer = peer.map(Peer);
+        let places = StreamPlaces::default();
         let service = self
             .service
             .map_request(move |mut request: Request<Incoming>| {
                 if let Some(peer) = &peer {
                     request.extensions_mut().insert(peer.clone());
                 }
+                request.extensions_mut().insert(places.clone());
                 request.map(Body::new)
             })
             .map_response(|answer: Response<Body>| answer.map(Answer::new));

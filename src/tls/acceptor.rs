@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -50,6 +50,7 @@ pub struct Acceptor {
 struct Inner {
     files: Files,
     material: ArcSwap<Material>,
+    replacing: Mutex<()>,
     /// Shows when the certificate in force expires.
     certificate: Certificate,
     reload_interval: Duration,
@@ -82,6 +83,7 @@ impl Acceptor {
         let inner = Inner {
             files: settings.files,
             material: ArcSwap::from_pointee(settings.material),
+            replacing: Mutex::default(),
             certificate,
             reload_interval: settings.reload_interval,
         };
@@ -148,9 +150,17 @@ impl Acceptor {
         Ok(self.replace(read))
     }
 
-    /// Puts `material` in force if it is new.
+    /// Puts `material` in force if it is new. What was read earlier than that in force
+    /// is not: the files are looked at from two sides.
     pub fn replace(&self, material: Material) -> Refreshed {
-        if self.inner.material.load().is_same_as(&material) {
+        // Nothing that is guarded can be left half done.
+        let _turn = self
+            .inner
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let present = self.inner.material.load();
+        if present.is_same_as(&material) || material.is_older_than(&present) {
             return Refreshed::Same;
         }
         tracing::info!(
@@ -364,5 +374,16 @@ mod tests {
         assert_eq!(acceptor.refresh().unwrap(), Refreshed::Same);
         std::fs::remove_file(directory.path().join("key")).unwrap();
         assert_eq!(acceptor.refresh().unwrap_err().key, "key");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_earlier_does_not_replace_what_was_read_later() {
+        let [first, second] = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+        let (older, _) = acceptor(&first, 1);
+        let (acceptor, _) = acceptor(&second, 1);
+        let stale = Material::clone(&older.inner.material.load());
+        assert_eq!(acceptor.replace(stale), Refreshed::Same);
+        let fresh = Material::read(&older.inner.files).unwrap();
+        assert_eq!(acceptor.replace(fresh), Refreshed::Replaced);
     }
 }

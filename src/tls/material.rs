@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
@@ -67,6 +67,8 @@ pub struct Material {
     admin_without_proof: Arc<ServerConfig>,
     digest: [u8; 32],
     expires: Expiry,
+    /// When reading it began.
+    read: Instant,
 }
 
 /// When a certificate expires.
@@ -83,6 +85,7 @@ impl Material {
     /// # Errors
     /// Which file has what wrong with it, or that they do not fit together.
     pub fn read(files: &Files) -> Result<Self, Problem> {
+        let began = Instant::now();
         let certificate = read(&files.certificate, What::Certificate)?;
         let key = read(&files.key, What::Key)?;
         let clients = match &files.clients {
@@ -119,6 +122,7 @@ impl Material {
             admin_without_proof: maker.make(None, HTTP1)?,
             digest: digest.finalize().into(),
             expires,
+            read: began,
         })
     }
 
@@ -142,6 +146,11 @@ impl Material {
     #[must_use]
     pub fn not_after(&self) -> SystemTime {
         self.expires.time
+    }
+
+    /// Whether it was read before the other.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        self.read < other.read
     }
 
     /// Whether the files have the same content.

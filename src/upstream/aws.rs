@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::connector::Connect;
-use super::credentials::Chain;
+use super::credentials::{Chain, Kept};
 use super::error::is_caused_by;
 use super::{Cause, Error, Rekognition};
 use crate::config::{AwsConfig, AwsIdentity, Config, RegionConfig};
@@ -32,7 +32,8 @@ pub struct Aws {
 
 impl Aws {
     /// Prepares the SDK. Calls nobody: credentials are loaded when first needed
-    /// (see [`load_credentials`](Self::load_credentials)).
+    /// (see [`load_credentials`](Self::load_credentials)), and renewed on the present
+    /// runtime.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -116,7 +117,7 @@ async fn sdk_config(
             let loader = profile
                 .iter()
                 .fold(loader, |loader, profile| loader.profile_name(profile));
-            loader.credentials_provider(SharedCredentialsProvider::new(chain))
+            loader.credentials_provider(SharedCredentialsProvider::new(Kept::new(chain)))
         }
         AwsIdentity::Static(credentials) => {
             loader.credentials_provider(SharedCredentialsProvider::new(credentials.clone()))

@@ -1,5 +1,7 @@
 //! Where the gateway's credentials come from: AWS's default chain, or the profile
-//! that the configuration names.
+//! that the configuration names. They are renewed in time.
+
+mod kept;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
@@ -10,9 +12,11 @@ use aws_sdk_rekognition::config::{Region as AwsRegion, SharedHttpClient};
 
 use crate::region::Region;
 
+pub(super) use kept::Kept;
+
 /// Asks a new chain each time: the SDK's own remember for ever what they read
-/// of a file, also that it was not there. Calls do not pay for it, because the
-/// SDK keeps credentials until shortly before they expire.
+/// of a file, also that it was not there. Calls do not pay for it, because
+/// [`Kept`] asks.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
     /// The profile that the configuration names. It wins over variables, as in

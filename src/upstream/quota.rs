@@ -76,8 +76,8 @@ impl<S> Layer<S> for QuotaLayer {
 }
 
 /// Waits for a permit of the request's region, then calls `S` and reports how
-/// it went. Without a permit in time, answers [`Cause::AccountQuota`] with the
-/// wait, and `S` is not called.
+/// it went. Without a permit in time, answers [`Cause::AccountQuota`] or
+/// [`Cause::QueueFull`] with the wait, and `S` is not called.
 #[derive(Clone, Debug)]
 pub struct Quota<S> {
     inner: S,

@@ -307,6 +307,19 @@ async fn the_network_is_served_without_proof_of_identity_only_when_that_is_said(
     let token = format!("[[tokens]]\ncaller = 'a'\nsha256 = '{}'", "0a".repeat(32));
     let warned = told("0.0.0.0:1", "false", Some(&token)).await.unwrap();
     assert!(warned.contains("in plaintext"), "{warned}");
+    assert!(warned.contains("ANY bucket"), "{warned}");
+    for restricted in ["own_output = false", "outputs = ['audit/']"] {
+        let toml = format!("{token}\n[default_caller.policy]\n{restricted}");
+        let warned = told("0.0.0.0:1", "false", Some(&toml)).await.unwrap();
+        assert!(!warned.contains("ANY bucket"), "{warned}");
+        let own = format!("{toml}\n[[callers]]\nid = 'a'\npolicy.own_output = true");
+        let warned = told("0.0.0.0:1", "false", Some(&own)).await.unwrap();
+        assert_eq!(
+            warned.contains("ANY bucket"),
+            restricted.starts_with("own"),
+            "{warned}"
+        );
+    }
 }
 
 #[tokio::test]

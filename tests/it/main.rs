@@ -32,6 +32,7 @@ mod health;
 mod healthcheck;
 mod idempotency;
 mod identity;
+mod jwt;
 mod limits;
 mod logging;
 mod logs;

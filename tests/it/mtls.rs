@@ -3,9 +3,12 @@
 use std::process::Command;
 use std::time::Duration;
 
+use face_liveness_client::v1::CreateSessionRequest;
+use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
 use rustls::client::Resumption;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::certificates::{Authority, Secret, client, handshake};
@@ -70,6 +73,43 @@ async fn new_connections_see_new_roots_and_no_session_outlives_them() {
     let let_in = async { while answer(gateway.address, &newcomer).await.is_err() {} };
     timeout(PATIENCE, let_in).await.unwrap();
     assert!(answer(gateway.address, &resuming).await.is_err());
+}
+
+#[tokio::test]
+async fn no_call_fails_while_the_authority_of_clients_is_replaced() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let pair = old.server();
+    let mut secret = Secret::new(&pair, &old.pem());
+    let gateway = serve(&secret.mutual("")).await;
+    let address = gateway.address;
+    let load = |authority: &Authority| {
+        let (over, identity) = (CancellationToken::new(), authority.client(NAME));
+        let (ended, tls) = (over.clone(), client(&old, Some(&identity)));
+        let calls = tokio::spawn(async move {
+            let open = crate::certificates::channel(address, tls.clone());
+            let mut open = FaceLivenessServiceClient::new(open);
+            while !ended.is_cancelled() {
+                let request = CreateSessionRequest::default();
+                open.create_session(request).await.unwrap();
+                create(address, tls.clone()).await.unwrap();
+            }
+        });
+        (over, calls)
+    };
+    let (over, before) = load(&old);
+    secret.swap(&pair, &format!("{}{}", old.pem(), new.pem()));
+    let newcomer = client(&old, Some(&new.client(NAME)));
+    let let_in = async { while answer(address, &newcomer).await.is_err() {} };
+    timeout(PATIENCE, let_in).await.unwrap();
+    let (end, after) = load(&new);
+    over.cancel();
+    before.await.unwrap();
+    secret.swap(&pair, &new.pem());
+    let left = client(&old, Some(&old.client(NAME)));
+    let shut_out = async { while answer(address, &left).await.is_ok() {} };
+    timeout(PATIENCE, shut_out).await.unwrap();
+    end.cancel();
+    after.await.unwrap();
 }
 
 #[tokio::test]

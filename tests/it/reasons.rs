@@ -68,7 +68,8 @@ fn after_cause(cause: &Cause) -> Option<Cause> {
     Some(match cause {
         Cause::InvalidParameter => Cause::Quota,
         Cause::Quota => Cause::AccountQuota,
-        Cause::AccountQuota => Cause::Throttled,
+        Cause::AccountQuota => Cause::QueueFull,
+        Cause::QueueFull => Cause::Throttled,
         Cause::Throttled => Cause::Unavailable,
         Cause::Unavailable => Cause::AccessDenied,
         Cause::AccessDenied => Cause::Credentials,

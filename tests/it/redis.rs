@@ -197,6 +197,43 @@ async fn a_redis_that_forgets_is_noticed_though_no_command_failed() {
     assert_within_quota(&load.stop().await);
 }
 
+/// To Redis, what it knows is from an hour ahead: as after its clock was set back.
+const SET_BACK: &str = "
+    for _, key in ipairs(redis.call('KEYS', '*')) do
+      if redis.call('TYPE', key).ok == 'zset' then
+        for _, name in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+          redis.call('ZINCRBY', key, 3600000000, name)
+        end
+      else
+        local name, seen = string.match(redis.call('GET', key), '^(.+)@(%d+)$')
+        redis.call('SET', key, string.format('%s@%.0f', name, seen + 3600000000))
+      end
+    end
+";
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_redis_whose_clock_is_set_back_holds_nobody_up_until_then() {
+    let server = Server::start(&[]).await;
+    let mut load = Load::start(&server.url(), "test").await;
+    sleep_until(Instant::now() + SPAN * 2).await;
+    let mut client = server.client().await;
+    let _: () = ::redis::cmd("EVAL")
+        .arg(SET_BACK)
+        .arg(0)
+        .query_async(&mut client)
+        .await
+        .unwrap();
+    load.all(State::Rejoining).await;
+    load.all(State::Shared).await;
+    let shared = Instant::now();
+    sleep_until(shared + SPAN * 3).await;
+    let taken = load.stop().await;
+    assert_within_quota(&taken);
+    let after = taken.iter().filter(|at| **at > shared).count();
+    assert!(after > 2 * usize::try_from(LIMIT).unwrap(), "{after}");
+}
+
 #[tokio::test]
 #[ignore = "needs redis-server"]
 async fn a_redis_that_hangs_counts_as_gone() {

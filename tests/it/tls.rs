@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 
 use crate::certificates::{Authority, Pair, Secret, channel, client, handshake};
 use crate::program::Program;
+use crate::reload::Scene;
 use crate::support::{ONE_REGION, Running, emulator, file};
 
 /// Longer than anything here takes on any machine.
@@ -115,6 +116,20 @@ async fn a_swapped_certificate_is_shown_to_new_connections_and_open_ones_go_on()
     open.create_session(CreateSessionRequest::default())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_reload_looks_at_the_files_at_once() {
+    let authority = Authority::new();
+    let (first, second) = (authority.server(), authority.server());
+    let mut secret = Secret::new(&first, "");
+    let toml = secret.toml("").replace("5ms", "1h");
+    let scene = Scene::start(&emulator().await, &toml).await;
+    let address = scene.gateway.address;
+    secret.swap(&second, "");
+    assert_eq!(shown(address, &authority).await, Some(first.der()));
+    scene.reload(&toml).await;
+    assert_eq!(shown(address, &authority).await, Some(second.der()));
 }
 
 #[tokio::test]

@@ -127,6 +127,8 @@ pub(crate) struct JwtSettings {
     pub(crate) prefix: String,
     #[serde(with = "humantime_serde")]
     pub(crate) refresh_interval: Duration,
+    #[serde(with = "humantime_serde")]
+    pub(crate) max_stale: Duration,
     pub(crate) ca_bundle: Option<PathBuf>,
 }
 
@@ -139,8 +141,11 @@ impl Default for JwtSettings {
             algorithms: None,
             claim: "sub".to_owned(),
             prefix: String::new(),
-            // A key that is withdrawn is believed no longer than this.
+            // A key that is withdrawn is believed no longer than this…
             refresh_interval: Duration::from_secs(5 * 60),
+            // …and so much longer if the issuer is out of reach. Tokens seldom live longer
+            // themselves: one that is gone for an hour has hardly any out that are good.
+            max_stale: Duration::from_secs(60 * 60),
             ca_bundle: None,
         }
     }

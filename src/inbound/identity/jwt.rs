@@ -108,7 +108,7 @@ impl Verifier {
             Lookup::Found(key) if key.fits(header.alg) => Ok(key),
             Lookup::Found(_) => Err(Rejected::NotAccepted),
             Lookup::Unknown => Err(Rejected::UnknownKey),
-            Lookup::NoneYet => Err(Rejected::NoKeys),
+            Lookup::NoKeys => Err(Rejected::NoKeys),
         }
     }
 }

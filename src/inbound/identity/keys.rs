@@ -1,13 +1,13 @@
-//! The keys of an issuer (JWKS, RFC 7517): read from a file or a URL, kept, read
-//! again at an interval, and for a key id that is not known, though not often.
+//! The keys of an issuer (JWKS, RFC 7517): read from a file or a URL, kept for a time,
+//! read again at an interval, and for a key id that is not known, though not often.
 
 mod source;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub(super) use source::Key;
@@ -24,30 +24,53 @@ const REFETCH_PAUSE: Duration = Duration::from_secs(10);
 /// After a failure, until the next try.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Where the keys are, and how often they are read.
+/// How many calls may wait for a reading: anybody can make one wait.
+const MOST_WAITING: usize = 256;
+
+/// Where the keys are, how often they are read, and how long they count.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Where.
     pub source: Source,
     /// How often.
     pub refresh_interval: Duration,
+    /// How long keys count on that should have been read again and could not be: who
+    /// keeps the gateway from the issuer must not keep a withdrawn key alive.
+    pub max_stale: Duration,
 }
 
 /// What is known of a key id.
 pub(super) enum Lookup {
     Found(Key),
     Unknown,
-    /// No keys were ever read.
-    NoneYet,
+    /// No keys were ever read, or none lately.
+    NoKeys,
+}
+
+/// What became of the wish to have the keys read again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refetched {
+    /// They were, and it is worth looking again.
+    Anew,
+    /// They were read a moment ago, or cannot be read.
+    NotAgain,
+    /// So many wait for it already that there is no room.
+    Busy,
 }
 
 /// The keys, as they were last read.
 pub(super) struct Keys {
     settings: Settings,
     /// Changes with every reading, also with those that fail.
-    latest: watch::Sender<Option<Arc<KeySet>>>,
+    latest: watch::Sender<Option<Arc<Latest>>>,
     wanted: Notify,
     refetch: Mutex<Refetch>,
+    waiting: Semaphore,
+}
+
+struct Latest {
+    keys: KeySet,
+    read: Instant,
 }
 
 /// Whether a reading is under way, and when the last one began.
@@ -58,12 +81,16 @@ struct Refetch {
 }
 
 impl Keys {
-    pub(super) fn new(settings: Settings) -> Self {
+    /// Begins with the keys that `before` had from the same place, if it did.
+    pub(super) fn new(settings: Settings, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.settings.source.is_at(&settings.source));
+        let latest = before.and_then(|before| before.latest.borrow().clone());
         Self {
             settings,
-            latest: watch::Sender::new(None),
+            latest: watch::Sender::new(latest),
             wanted: Notify::new(),
             refetch: Mutex::default(),
+            waiting: Semaphore::new(MOST_WAITING),
         }
     }
 
@@ -73,10 +100,10 @@ impl Keys {
 
     /// The key with this id. Without an id, the only key there is.
     pub(super) fn find(&self, id: Option<&str>) -> Lookup {
-        let latest = self.latest.borrow();
-        let Some(keys) = latest.as_ref() else {
-            return Lookup::NoneYet;
+        let Some(latest) = self.present() else {
+            return Lookup::NoKeys;
         };
+        let keys = &latest.keys;
         let key = match id {
             Some(id) => keys.get(&Some(id.to_owned())),
             None if keys.len() == 1 => keys.values().next(),
@@ -85,9 +112,28 @@ impl Keys {
         key.cloned().map_or(Lookup::Unknown, Lookup::Found)
     }
 
+    /// Whether there are keys that count.
+    pub(super) fn are_known(&self) -> bool {
+        self.present().is_some()
+    }
+
+    fn present(&self) -> Option<Arc<Latest>> {
+        let latest = self.latest.borrow().clone();
+        let lasting = self.settings.refresh_interval + self.settings.max_stale;
+        latest.filter(|latest| latest.read.elapsed() <= lasting)
+    }
+
+    /// Has the keys read again, by who may ask at any time.
+    pub(super) fn read_again(&self) {
+        self.wanted.notify_one();
+    }
+
     /// Has the keys read again for an unknown id, unless that happened a moment
-    /// ago, and waits for it. Whether it is worth looking again.
-    pub(super) async fn refetched(&self) -> bool {
+    /// ago, and waits for it.
+    pub(super) async fn refetched(&self) -> Refetched {
+        let Ok(_place) = self.waiting.try_acquire() else {
+            return Refetched::Busy;
+        };
         let mut latest = self.latest.subscribe();
         {
             let mut refetch = self.lock();
@@ -95,7 +141,7 @@ impl Keys {
                 .began
                 .is_some_and(|began| began.elapsed() < REFETCH_PAUSE);
             if !refetch.under_way && recent {
-                return false;
+                return Refetched::NotAgain;
             }
             if !refetch.under_way {
                 refetch.under_way = true;
@@ -103,8 +149,10 @@ impl Keys {
             }
         }
         // A reading that was begun may have been waiting for its turn.
-        let changed = timeout(2 * FETCH_TIMEOUT, latest.changed()).await;
-        matches!(changed, Ok(Ok(())))
+        match timeout(2 * FETCH_TIMEOUT, latest.changed()).await {
+            Ok(Ok(())) => Refetched::Anew,
+            _ => Refetched::NotAgain,
+        }
     }
 
     /// Completes when keys were read for the first time.
@@ -118,29 +166,37 @@ impl Keys {
     pub(super) async fn follow(self: Arc<Self>) {
         let mut told = None;
         loop {
-            let pause = match self.read().await {
-                Ok(()) => {
-                    told = None;
-                    self.settings.refresh_interval
-                }
-                Err(problem) => {
-                    if told.as_ref() != Some(&problem) {
-                        tracing::error!("the keys of the JWT issuer stay as they are: {problem}");
-                        told = Some(problem);
-                    }
-                    RETRY_PAUSE.min(self.settings.refresh_interval)
-                }
+            let read = self.read().await;
+            let pause = match &read {
+                Ok(_) => self.settings.refresh_interval,
+                Err(_) => RETRY_PAUSE.min(self.settings.refresh_interval),
             };
+            let problem = match read {
+                Ok(0) => Some("there is no public key for signatures among the keys of the JWT issuer: none of its tokens is accepted".to_owned()),
+                Ok(_) => None,
+                Err(problem) => Some(format!(
+                    "the keys of the JWT issuer cannot be read; those read before count for {:?} more: {problem}",
+                    self.settings.max_stale
+                )),
+            };
+            if let Some(problem) = &problem
+                && told.as_ref() != Some(problem)
+            {
+                tracing::error!("{problem}");
+            }
+            told = problem;
             // Either is a reason to read.
             let _ = timeout(pause, self.wanted.notified()).await;
         }
     }
 
-    async fn read(&self) -> Result<(), String> {
+    /// Reads the keys, and tells how many there are.
+    async fn read(&self) -> Result<usize, String> {
+        let began = Instant::now();
         {
             let mut refetch = self.lock();
             refetch.under_way = true;
-            refetch.began = Some(Instant::now());
+            refetch.began = Some(began);
         }
         let read = timeout(FETCH_TIMEOUT, self.settings.source.read()).await;
         let read = match read {
@@ -150,8 +206,10 @@ impl Keys {
         self.lock().under_way = false;
         match read {
             Ok(keys) => {
-                self.latest.send_replace(Some(Arc::new(keys)));
-                Ok(())
+                let count = keys.len();
+                let latest = Latest { keys, read: began };
+                self.latest.send_replace(Some(Arc::new(latest)));
+                Ok(count)
             }
             Err(problem) => {
                 // Those who wait need not wait any longer.
@@ -161,7 +219,7 @@ impl Keys {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Refetch> {
+    fn lock(&self) -> MutexGuard<'_, Refetch> {
         self.refetch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,54 +233,4 @@ impl fmt::Debug for Keys {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::source::set;
-    use super::*;
-    use tempfile::NamedTempFile;
-
-    fn knows(keys: &Keys, id: &str) -> bool {
-        matches!(keys.find(Some(id)), Lookup::Found(_))
-    }
-
-    fn followed(file: &NamedTempFile) -> Arc<Keys> {
-        let keys = Arc::new(Keys::new(Settings {
-            source: Source::File(file.path().to_owned()),
-            refresh_interval: Duration::from_secs(300),
-        }));
-        tokio::spawn(Arc::clone(&keys).follow());
-        keys
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_unknown_id_has_the_keys_read_again_but_not_often() {
-        let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), set(&["a"])).unwrap();
-        let keys = followed(&file);
-        assert!(matches!(keys.find(Some("a")), Lookup::NoneYet));
-        keys.known().await;
-        assert!(knows(&keys, "a") && !knows(&keys, "b"));
-        std::fs::write(file.path(), set(&["b"])).unwrap();
-        assert!(!keys.refetched().await, "it was read a moment ago");
-        tokio::time::advance(REFETCH_PAUSE).await;
-        let (one, two) = tokio::join!(keys.refetched(), keys.refetched());
-        assert!(one && two, "both wait for the one reading");
-        assert!(knows(&keys, "b") && !knows(&keys, "a"));
-        assert!(!keys.refetched().await);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_no_key_set_keeps_the_old_one_and_is_tried_again() {
-        let file = NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), set(&["a"])).unwrap();
-        let keys = followed(&file);
-        keys.known().await;
-        std::fs::write(file.path(), "{}").unwrap();
-        tokio::time::advance(REFETCH_PAUSE).await;
-        assert!(keys.refetched().await);
-        assert!(knows(&keys, "a"));
-        std::fs::write(file.path(), set(&["b"])).unwrap();
-        let mut latest = keys.latest.subscribe();
-        latest.changed().await.unwrap();
-        assert!(knows(&keys, "b"));
-    }
-}
+mod tests;

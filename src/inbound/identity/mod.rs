@@ -21,11 +21,13 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use futures_util::future::{BoxFuture, Either, Ready, ready as done};
+use http::request::Parts;
 use http::{Extensions, HeaderMap, Request, Response};
+use tokio::sync::Notify;
 use tower::{Layer, Service, ServiceExt as _};
 
 use super::refuse;
-use crate::caller::{Caller, Rule, Rules};
+use crate::caller::{Caller, Callers, Rule};
 use crate::config::Config;
 use crate::refusal::{Refusal, Violation};
 use crate::reload::Part;
@@ -66,35 +68,50 @@ pub(crate) fn rule(extensions: &Extensions) -> Result<Arc<Rule>, Refusal> {
     extensions.get().cloned().ok_or(Refusal::Internal)
 }
 
-/// How callers are told apart at the moment, which may change at any time. Clones
-/// are one.
+/// How callers are told apart at the moment, and treated, which may change at any time.
+/// Clones are one.
 #[derive(Clone, Debug)]
-pub(crate) struct Identification(Arc<ArcSwap<State>>);
+pub(crate) struct Identification(Arc<Inner>);
 
 #[derive(Debug)]
-enum State {
-    Anonymous,
+struct Inner {
+    present: ArcSwap<Present>,
+    replaced: Notify,
+}
+
+/// What holds for a call from its beginning to its end: both halves are of one
+/// configuration.
+#[derive(Debug)]
+struct Present {
+    proof: Proof,
+    callers: Callers,
+}
+
+#[derive(Debug)]
+enum Proof {
+    NotAsked,
     Believed,
-    Proven(Arc<Judge>),
+    Wanted(Judge),
 }
 
 impl Identification {
     /// Must be called on the runtime for background work, where an issuer's keys
     /// are then kept fresh.
-    pub(crate) fn new(identity: Identity) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(State::new(identity, None))))
+    pub(crate) fn new(identity: Identity, callers: Callers) -> Self {
+        let proof = Proof::new(identity, None);
+        Self(Arc::new(Inner {
+            present: ArcSwap::from_pointee(Present { proof, callers }),
+            replaced: Notify::new(),
+        }))
     }
 
-    /// Puts `identity` in force for every call that begins from now on; as
+    /// Puts both in force for every call that begins from now on; as
     /// [`new`](Self::new). Where proof was wanted it stays wanted, even if there is
     /// none that would do; and whether TLS asks for certificates was settled at
     /// the start.
-    pub(crate) fn replace(&self, identity: Identity) {
-        let before = self.0.load();
-        let judge = match &**before {
-            State::Proven(judge) => Some(&**judge),
-            _ => None,
-        };
+    fn replace(&self, identity: Identity, callers: Callers) {
+        let before = self.0.present.load();
+        let judge = before.judge();
         let certificates = judge.is_some_and(Judge::takes_certificates);
         let identity = match identity {
             Identity::Proven(proofs) => Identity::Proven(Box::new(Proofs {
@@ -107,84 +124,102 @@ impl Identification {
             })),
             other => other,
         };
-        self.0.store(Arc::new(State::new(identity, judge)));
+        let proof = Proof::new(identity, judge);
+        self.0.present.store(Arc::new(Present { proof, callers }));
+        self.0.replaced.notify_waiters();
     }
 
-    /// Completes when callers can be told apart.
+    /// Completes when callers can be told apart, under the configuration that is then
+    /// in force.
     pub(crate) async fn ready(&self) {
-        let judge = match &**self.0.load() {
-            State::Proven(judge) => Arc::clone(judge),
-            _ => return,
-        };
-        judge.ready().await;
+        loop {
+            // Before the look, so that nothing is missed in between.
+            let replaced = self.0.replaced.notified();
+            let present = self.0.present.load_full();
+            let Some(judge) = present.judge() else { return };
+            tokio::select! {
+                () = judge.ready() => return,
+                () = replaced => {}
+            }
+        }
     }
 
-    fn verdict(&self, headers: &HeaderMap, extensions: &Extensions) -> Pending {
-        let judge = match &**self.0.load() {
-            State::Anonymous => return Pending::Done(Ok(Caller::Anonymous)),
-            State::Believed => return Pending::Done(believed(headers)),
-            State::Proven(judge) => Arc::clone(judge),
-        };
-        match judge.judge(headers, extensions) {
-            Verdict::Known(caller) => Pending::Done(Ok(caller)),
-            Verdict::Refused(refusal) => Pending::Done(Err(refusal)),
-            Verdict::NeedsKeys(token) => Pending::NeedsKeys(judge, token),
-        }
+    /// Whether the issuer's keys are known; `None` without an issuer.
+    pub(crate) fn has_keys(&self) -> Option<bool> {
+        self.0.present.load().judge()?.has_keys()
     }
 }
 
 impl Part for Identification {
     fn takes_on(&self, key: &str) -> bool {
-        key == "tokens" || key.starts_with("auth.jwt.")
+        matches!(key, "tokens" | "callers")
+            || key.starts_with("auth.jwt.")
+            || key.starts_with("default_caller.")
     }
 
     fn apply(&self, config: &Config) {
-        self.replace(config.identity.clone());
+        self.replace(config.identity.clone(), config.callers.clone());
     }
 }
 
-impl State {
-    fn new(identity: Identity, before: Option<&Judge>) -> Self {
-        match identity {
-            Identity::Anonymous => Self::Anonymous,
-            Identity::Believed => Self::Believed,
-            Identity::Proven(proofs) => Self::Proven(Arc::new(Judge::new(*proofs, before))),
+impl Present {
+    fn judge(&self) -> Option<&Judge> {
+        match &self.proof {
+            Proof::Wanted(judge) => Some(judge),
+            Proof::NotAsked | Proof::Believed => None,
         }
     }
+
+    fn verdict(&self, headers: &HeaderMap, extensions: &Extensions) -> Verdict {
+        match &self.proof {
+            Proof::NotAsked => Verdict::Known(Caller::Anonymous),
+            Proof::Believed => believed(headers).map_or_else(Verdict::Refused, Verdict::Known),
+            Proof::Wanted(judge) => judge.judge(headers, extensions),
+        }
+    }
+
+    /// Lets the caller in, with its rule, if that admits it. Telemetry learns who it
+    /// is in either case.
+    fn admit(&self, caller: Caller, extensions: &mut Extensions) -> Result<(), Refusal> {
+        call::note(|facts| facts.caller = Some(caller.to_string()));
+        let rule = self.callers.rule(&caller);
+        if !rule.admitted {
+            return Err(Refusal::NotAdmitted { caller });
+        }
+        extensions.insert(Arc::clone(rule));
+        extensions.insert(caller);
+        Ok(())
+    }
+
+    /// As [`admit`](Self::admit), after the issuer's keys were read once more.
+    async fn admit_with_new_keys(&self, call: &mut Parts) -> Result<(), Refusal> {
+        let judge = self.judge().ok_or(Refusal::Internal)?;
+        let caller = judge
+            .judge_with_new_keys(&call.headers, &call.extensions)
+            .await?;
+        self.admit(caller, &mut call.extensions)
+    }
 }
 
-/// Who calls, or what is missing to tell.
-enum Pending {
-    Done(Result<Caller, Refusal>),
-    NeedsKeys(Arc<Judge>, String),
+impl Proof {
+    fn new(identity: Identity, before: Option<&Judge>) -> Self {
+        match identity {
+            Identity::Anonymous => Self::NotAsked,
+            Identity::Believed => Self::Believed,
+            Identity::Proven(proofs) => Self::Wanted(Judge::new(*proofs, before)),
+        }
+    }
 }
 
 /// Adds the caller and its rule to each request; see the module.
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityLayer {
     identification: Identification,
-    rules: Rules,
 }
 
 impl IdentityLayer {
-    pub(crate) fn new(identification: Identification, rules: Rules) -> Self {
-        Self {
-            identification,
-            rules,
-        }
-    }
-
-    /// Lets the caller in, with its rule, if that admits it. Telemetry learns who it
-    /// is in either case.
-    fn admit<B>(&self, caller: Caller, request: &mut Request<B>) -> Result<(), Refusal> {
-        call::note(|facts| facts.caller = Some(caller.to_string()));
-        let rule = self.rules.rule(&caller);
-        if !rule.admitted {
-            return Err(Refusal::NotAdmitted { caller });
-        }
-        request.extensions_mut().insert(caller);
-        request.extensions_mut().insert(rule);
-        Ok(())
+    pub(crate) fn new(identification: Identification) -> Self {
+        Self { identification }
     }
 }
 
@@ -194,7 +229,7 @@ impl<S> Layer<S> for IdentityLayer {
     fn layer(&self, inner: S) -> Self::Service {
         IdentityService {
             inner,
-            layer: self.clone(),
+            identification: self.identification.clone(),
         }
     }
 }
@@ -202,7 +237,7 @@ impl<S> Layer<S> for IdentityLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct IdentityService<S> {
     inner: S,
-    layer: IdentityLayer,
+    identification: Identification,
 }
 
 type Answer<R> = Result<Response<R>, Infallible>;
@@ -225,26 +260,25 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let identification = &self.layer.identification;
-        match identification.verdict(request.headers(), request.extensions()) {
-            Pending::Done(caller) => {
-                let admitted = caller.and_then(|caller| self.layer.admit(caller, &mut request));
-                Either::Left(match admitted {
-                    Ok(()) => Either::Right(self.inner.call(request)),
-                    Err(refusal) => Either::Left(done(Ok(refuse(refusal)))),
-                })
-            }
-            Pending::NeedsKeys(judge, token) => {
-                let Self { inner, layer } = self.clone();
-                Either::Right(Box::pin(async move {
-                    let caller = judge.judge_with_new_keys(&token).await;
-                    match caller.and_then(|caller| layer.admit(caller, &mut request)) {
-                        Ok(()) => inner.oneshot(request).await,
+        let present = self.identification.0.present.load_full();
+        let admitted = match present.verdict(request.headers(), request.extensions()) {
+            Verdict::Known(caller) => present.admit(caller, request.extensions_mut()),
+            Verdict::Refused(refusal) => Err(refusal),
+            Verdict::NeedsKeys => {
+                let inner = self.inner.clone();
+                return Either::Right(Box::pin(async move {
+                    let (mut call, body) = request.into_parts();
+                    match present.admit_with_new_keys(&mut call).await {
+                        Ok(()) => inner.oneshot(Request::from_parts(call, body)).await,
                         Err(refusal) => Ok(refuse(refusal)),
                     }
-                }))
+                }));
             }
-        }
+        };
+        Either::Left(match admitted {
+            Ok(()) => Either::Right(self.inner.call(request)),
+            Err(refusal) => Either::Left(done(Ok(refuse(refusal)))),
+        })
     }
 }
 
@@ -256,7 +290,7 @@ fn believed(headers: &HeaderMap) -> Result<Caller, Refusal> {
     name.ok_or_else(|| {
         Refusal::InvalidRequest(vec![Violation {
             field: CALLER_ID.to_owned(),
-            description: format!("must be 1 to {} visible ASCII characters", Caller::MAX_NAME),
+            description: format!("must be {}", Caller::NAMES),
         }])
     })
 }

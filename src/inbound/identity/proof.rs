@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::jwt::{self, Rejected, Verifier};
-use super::keys::Keys;
+use super::keys::{Keys, Refetched};
 use super::{Peer, Tokens};
 use crate::caller::Caller;
 use crate::refusal::{Credentials, Refusal};
@@ -30,20 +30,23 @@ pub(super) struct Judge {
     tokens: Tokens,
     jwt: Option<Verifier>,
     /// Keeps the issuer's keys fresh.
-    _fresh: Option<Arc<AbortOnDropHandle<()>>>,
+    fresh: Option<Fresh>,
 }
+
+/// Dropped with the last clone, it ends the reading of keys.
+type Fresh = Arc<AbortOnDropHandle<()>>;
 
 /// What the credentials come to at once.
 pub(super) enum Verdict {
     Known(Caller),
     Refused(Refusal),
-    /// The issuer's keys must be read first; this is the token.
-    NeedsKeys(String),
+    /// The issuer's keys must be read first.
+    NeedsKeys,
 }
 
 impl Judge {
-    /// Begins to follow the issuer's keys on this runtime; goes on with those of
-    /// `before` if they are the same issuer's.
+    /// Begins to follow the issuer's keys on this runtime, or reads them once more if
+    /// `before` followed them already. Goes on with those that it had from there.
     pub(super) fn new(proofs: Proofs, before: Option<&Self>) -> Self {
         let Proofs {
             certificates,
@@ -53,9 +56,7 @@ impl Judge {
         let (jwt, fresh) = match jwt {
             None => (None, None),
             Some(settings) => {
-                let (keys, fresh) = before
-                    .and_then(|before| before.keys_of(&settings))
-                    .unwrap_or_else(|| followed(&settings));
+                let (keys, fresh) = followed(&settings, before);
                 (Some(Verifier::new(settings, keys)), Some(fresh))
             }
         };
@@ -63,14 +64,8 @@ impl Judge {
             certificates,
             tokens,
             jwt,
-            _fresh: fresh,
+            fresh,
         }
-    }
-
-    fn keys_of(&self, settings: &jwt::Settings) -> Option<(Arc<Keys>, Arc<AbortOnDropHandle<()>>)> {
-        let keys = self.jwt.as_ref()?.keys();
-        let same = *keys.settings() == settings.keys;
-        same.then(|| Some((Arc::clone(keys), self._fresh.clone()?)))?
     }
 
     pub(super) fn takes_certificates(&self) -> bool {
@@ -82,6 +77,11 @@ impl Judge {
         if let Some(jwt) = &self.jwt {
             jwt.keys().known().await;
         }
+    }
+
+    /// Whether the issuer's keys are known; `None` without an issuer.
+    pub(super) fn has_keys(&self) -> Option<bool> {
+        Some(self.jwt.as_ref()?.keys().are_known())
     }
 
     /// Judges what the call brings. A bearer token counts before the certificate
@@ -114,23 +114,31 @@ impl Judge {
         };
         match jwt.verify(token) {
             Ok(caller) => Verdict::Known(caller),
-            Err(Rejected::UnknownKey) => Verdict::NeedsKeys(token.to_owned()),
+            Err(Rejected::UnknownKey) => Verdict::NeedsKeys,
             Err(Rejected::NoKeys) => Verdict::Refused(Refusal::KeysUnavailable),
             Err(Rejected::Expired) => refused(Credentials::Expired),
             Err(Rejected::NotAccepted) => refused(Credentials::NotAccepted),
         }
     }
 
-    /// Judges a token once more after the issuer's keys were read.
-    pub(super) async fn judge_with_new_keys(&self, token: &str) -> Result<Caller, Refusal> {
-        if let Some(jwt) = &self.jwt
-            && jwt.keys().refetched().await
-        {
-            match self.judge_bearer(token) {
+    /// Judges once more after the issuer's keys were read.
+    pub(super) async fn judge_with_new_keys(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Caller, Refusal> {
+        let read = match &self.jwt {
+            Some(jwt) => jwt.keys().refetched().await,
+            None => Refetched::NotAgain,
+        };
+        match read {
+            Refetched::Busy => return Err(Refusal::KeysUnavailable),
+            Refetched::NotAgain => {}
+            Refetched::Anew => match self.judge(headers, extensions) {
                 Verdict::Known(caller) => return Ok(caller),
                 Verdict::Refused(refusal) => return Err(refusal),
-                Verdict::NeedsKeys(_) => {}
-            }
+                Verdict::NeedsKeys => {}
+            },
         }
         Err(Refusal::Unauthenticated(Credentials::NotAccepted))
     }
@@ -146,8 +154,16 @@ impl fmt::Debug for Judge {
     }
 }
 
-fn followed(settings: &jwt::Settings) -> (Arc<Keys>, Arc<AbortOnDropHandle<()>>) {
-    let keys = Arc::new(Keys::new(settings.keys.clone()));
+fn followed(settings: &jwt::Settings, before: Option<&Judge>) -> (Arc<Keys>, Fresh) {
+    let before = before.and_then(|before| Some((before.jwt.as_ref()?.keys(), &before.fresh)));
+    if let Some((keys, Some(fresh))) = before
+        && *keys.settings() == settings.keys
+    {
+        keys.read_again();
+        return (Arc::clone(keys), Arc::clone(fresh));
+    }
+    let before = before.map(|(keys, _)| &**keys);
+    let keys = Arc::new(Keys::new(settings.keys.clone(), before));
     let follow = tokio::spawn(Arc::clone(&keys).follow());
     (keys, Arc::new(AbortOnDropHandle::new(follow)))
 }

@@ -33,11 +33,7 @@ where
         ledger: ledger.clone(),
         inquiry,
         first_sent,
-        over: if since.is_some() {
-            Over::Anything
-        } else {
-            Over::Nothing
-        },
+        resumes: since.is_some(),
         answered: false,
         _listed: listed,
     };
@@ -60,7 +56,8 @@ struct Underway {
     ledger: Ledger,
     inquiry: Inquiry,
     first_sent: FirstSent,
-    over: Over,
+    /// Whether it takes up a call whose end was known to be unknown.
+    resumes: bool,
     answered: bool,
     /// Dropped last, when what became of the call is on the book.
     _listed: Listed,
@@ -69,8 +66,12 @@ struct Underway {
 impl Underway {
     fn made(&mut self, session: Session) {
         self.answered = true;
-        let outcome = Outcome::Made(session);
-        self.ledger.remember(self.inquiry, outcome, self.over);
+        self.remember(Outcome::Made(session), Over::Unknown);
+    }
+
+    fn remember(&self, outcome: Outcome, over: Over) {
+        let over = if self.resumes { Over::Anything } else { over };
+        self.ledger.remember(self.inquiry, outcome, over);
     }
 }
 
@@ -79,8 +80,7 @@ impl Drop for Underway {
         if !self.answered
             && let Some(first_sent) = self.first_sent.uncertain()
         {
-            let outcome = Outcome::Unknown { first_sent };
-            self.ledger.remember(self.inquiry, outcome, self.over);
+            self.remember(Outcome::Unknown { first_sent }, Over::Nothing);
         }
     }
 }

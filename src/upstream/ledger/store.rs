@@ -28,6 +28,8 @@ pub trait Store: fmt::Debug + Send + Sync {
 pub enum Over {
     /// Nothing: what another replica wrote first is what counts.
     Nothing,
+    /// What another replica does not know the end of: this one does.
+    Unknown,
     /// Whatever is there: the record was known, and this is what became of it.
     Anything,
 }
@@ -85,7 +87,7 @@ impl Outcome {
     }
 
     /// Whether the session is known.
-    pub(super) fn is_made(&self) -> bool {
+    pub(crate) fn is_made(&self) -> bool {
         matches!(self, Self::Made(_))
     }
 }

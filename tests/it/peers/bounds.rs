@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::frames::{PREFACE, Peer, SETTINGS, frame};
-use super::{Besieged, PATIENCE};
+use super::{Besieged, PATIENCE, SOME};
 
 #[tokio::test]
 async fn connections_beyond_those_of_one_address_are_closed_at_once() {
@@ -24,7 +24,7 @@ async fn connections_beyond_those_of_one_address_are_closed_at_once() {
     }
     assert_eq!(gateway.refused("peer_limit").await, 100);
     assert_eq!(gateway.told("a peer has as many connections"), 1);
-    gateway.caller.is_served().await;
+    gateway.caller.is_served(SOME).await;
     // One that ends makes room for another.
     peers.pop();
     let admitted = async {

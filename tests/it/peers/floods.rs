@@ -1,10 +1,10 @@
 //! Peers that send much of what costs them little.
 
-use super::Besieged;
 use super::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, Peer,
     REFUSED_STREAM, RST_STREAM, SETTINGS, begin, call, finish, frame, header, remembered, reset,
 };
+use super::{Besieged, SOME};
 use crate::raw::CREATE;
 
 /// Far more than the gateway may put up with.
@@ -53,7 +53,7 @@ async fn resets_at_a_pace_that_is_allowed_leave_nothing_behind() {
     gateway
         .until_at_most("face_liveness_calls_in_flight", 1)
         .await;
-    gateway.caller.is_served().await;
+    gateway.caller.is_served(SOME).await;
     drop(peer);
     gateway.until_alone().await;
     assert_eq!(gateway.closed("flood").await, 0);
@@ -117,7 +117,7 @@ async fn floods_of_settings_and_pings_are_answered_and_others_are_served() {
                 })
             })
             .collect();
-        gateway.caller.is_served().await;
+        gateway.caller.is_served(SOME).await;
         for flood in floods {
             assert_eq!(flood.await.unwrap(), FLOOD);
         }

@@ -3,6 +3,7 @@
 
 mod age;
 mod bounds;
+mod caller;
 mod compressed;
 mod floods;
 pub(crate) mod frames;
@@ -11,6 +12,7 @@ mod idle;
 mod slow;
 mod unread;
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -18,14 +20,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use face_liveness_client::v1::CreateSessionRequest;
-use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
 use rekognition_emulator::Emulator;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
+use self::caller::{Caller, Latencies};
 use crate::http::get;
 use crate::program::{Started, gateway};
 use crate::support::{KEY, emulator, file};
@@ -37,6 +37,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// far more was sent.
 const MOST_MEMORY: i64 = 96 << 20;
 
+/// How many calls tell what is usual, and how many that others are served too.
+const CALM: usize = 50;
+const SOME: usize = 5;
+
 /// No quota.
 const UNLIMITED: &str = "quota = { creates_per_second = 'off', concurrent_sessions = 'off' }";
 
@@ -47,9 +51,11 @@ struct Besieged {
     emulator: Emulator,
     log: Arc<Mutex<String>>,
     caller: Caller,
+    /// What it was before the attack.
+    calm: Latencies,
     /// Bytes, before the attack.
     memory: i64,
-    _program: Started,
+    program: Started,
 }
 
 impl Besieged {
@@ -71,18 +77,19 @@ impl Besieged {
         };
         let (address, admin) = (after("address=\""), after("admin=\"http://"));
         let mut caller = Caller::start(connect(address));
-        caller.is_served().await;
-        let besieged = Self {
+        caller.is_served(CALM).await;
+        let mut besieged = Self {
             address,
             admin,
             emulator,
             log,
+            calm: caller.latencies(),
             caller,
             memory: 0,
-            _program: program,
+            program,
         };
-        let memory = besieged.figure("process_resident_memory_bytes").await;
-        Self { memory, ..besieged }
+        besieged.memory = besieged.most_memory().await;
+        besieged
     }
 
     /// The sum of a metric's series that have `label` in their labels.
@@ -138,10 +145,32 @@ impl Besieged {
     }
 
     /// Asserts that the other caller is served, and memory has not grown by much.
+    /// Prints how both are doing.
     async fn stands(&mut self) {
-        self.caller.is_served().await;
-        let grown = self.figure("process_resident_memory_bytes").await - self.memory;
+        self.caller.is_served(SOME).await;
+        let grown = self.most_memory().await - self.memory;
+        let besieged = self.caller.latencies().since(&self.calm);
+        println!(
+            "{}: memory at most {} KiB more; another caller's calls: {besieged}; before: {}",
+            thread::current().name().unwrap_or_default(),
+            grown >> 10,
+            self.calm,
+        );
         assert!(grown < MOST_MEMORY, "memory has grown by {grown} bytes");
+    }
+
+    /// The most bytes that the gateway ever had, or has now where the system does not
+    /// remember.
+    async fn most_memory(&self) -> i64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.program.0.id()));
+        let most = status.ok().and_then(|status| {
+            let (_, rest) = status.split_once("VmHWM:")?;
+            rest.split_whitespace().next()?.parse::<i64>().ok()
+        });
+        match most {
+            Some(kilobytes) => kilobytes << 10,
+            None => self.figure("process_resident_memory_bytes").await,
+        }
     }
 
     /// How many lines of the log have `mark` in them.
@@ -187,41 +216,4 @@ async fn serve(emulator: &Emulator, toml: &str) -> (Started, Arc<Mutex<String>>)
 fn plaintext(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
     endpoint.unwrap().connect_lazy()
-}
-
-/// One that calls all the time, each time within its patience.
-struct Caller {
-    calls: JoinHandle<()>,
-    served: watch::Receiver<usize>,
-}
-
-impl Caller {
-    fn start(channel: Channel) -> Self {
-        let mut client = FaceLivenessServiceClient::new(channel);
-        let (count, served) = watch::channel(0);
-        let calls = tokio::spawn(async move {
-            loop {
-                let call = client.create_session(CreateSessionRequest::default());
-                timeout(PATIENCE, call).await.unwrap().unwrap();
-                count.send_modify(|served| *served += 1);
-            }
-        });
-        Self { calls, served }
-    }
-
-    /// Waits until it has been served some more; that it never was not is asserted.
-    async fn is_served(&mut self) {
-        let enough = *self.served.borrow() + 5;
-        let served = self.served.wait_for(|served| *served >= enough);
-        match timeout(PATIENCE, served).await.unwrap() {
-            Ok(_) => {}
-            Err(_) => panic!("the other caller's call failed; see above"),
-        }
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.calls.abort();
-    }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::frames::{
     CONTINUATION, DATA, END_STREAM, HEADERS, PREFACE, Peer, SETTINGS, begin, call, frame,
 };
-use super::{Besieged, Caller, PATIENCE, UNLIMITED};
+use super::{Besieged, Caller, PATIENCE, SOME, UNLIMITED};
 use crate::certificates::{Authority, Secret, channel, client};
 use crate::raw::CREATE;
 
@@ -60,7 +60,7 @@ async fn who_does_not_go_on_with_the_tls_handshake_is_hung_up_on() {
     assert_eq!(gateway.refused("tls").await, 2 * MANY);
     // The places are free again.
     let mut late = Caller::start(trusting(gateway.address));
-    late.is_served().await;
+    late.is_served(SOME).await;
     gateway.stands().await;
 }
 

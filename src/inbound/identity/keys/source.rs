@@ -90,7 +90,16 @@ impl Source {
         }
     }
 
-    /// Whether a file holds keys; a URL is asked only when it is used.
+    /// Whether keys from the other came from the same place.
+    pub(super) fn is_at(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(path), Self::File(other)) => path == other,
+            (Self::Url(url, _), Self::Url(other, _)) => url == other,
+            _ => false,
+        }
+    }
+
+    /// Whether a file is a key set; a URL is asked only when it is used.
     ///
     /// # Errors
     /// When it does not.
@@ -147,23 +156,16 @@ fn believing(bundle: &CaBundle) -> Result<ClientConfig, String> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The keys that can be used; issuers may publish others beside them.
+/// The keys that can be used; issuers may publish others beside them. There may be
+/// none, if all are withdrawn.
 fn parse(bytes: &[u8]) -> Result<KeySet, String> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<serde_json::Value>,
     }
     let set: Set = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let keys: KeySet = set
-        .keys
-        .into_iter()
-        .take(MAX_KEYS)
-        .filter_map(usable)
-        .collect();
-    if keys.is_empty() {
-        return Err("it holds no public key for signatures".to_owned());
-    }
-    Ok(keys)
+    let keys = set.keys.into_iter().take(MAX_KEYS);
+    Ok(keys.filter_map(usable).collect())
 }
 
 fn usable(key: serde_json::Value) -> Option<(Option<String>, Key)> {
@@ -221,9 +223,19 @@ mod tests {
         let keys = parse(mixed.as_bytes()).unwrap();
         let ids: Vec<_> = keys.keys().flatten().collect();
         assert_eq!(ids, ["a"]);
-        for bad in ["", "[]", r#"{"keys":[]}"#, r#"{"keys":[7]}"#] {
+        for none in [r#"{"keys":[]}"#, r#"{"keys":[7]}"#] {
+            assert!(parse(none.as_bytes()).unwrap().is_empty());
+        }
+        for bad in ["", "[]", "{}"] {
             assert!(parse(bad.as_bytes()).is_err(), "took {bad:?}");
         }
+    }
+
+    #[test]
+    fn of_a_set_that_is_too_large_not_all_is_kept() {
+        let ids: Vec<_> = (0..MAX_KEYS + 1).map(|id| id.to_string()).collect();
+        let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+        assert_eq!(parse(set(&ids).as_bytes()).unwrap().len(), MAX_KEYS);
     }
 
     #[test]

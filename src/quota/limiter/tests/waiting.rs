@@ -182,9 +182,6 @@ async fn the_last_handle_ends_the_pump() {
     assert_eq!(shared.strong_count(), 0);
 }
 
-/// Grants a slot every 100 ms, of which this replica has one in two.
-#[derive(Debug)]
-
 /// Makes a call that takes so long, for as many as show what is usual.
 async fn accustom(limiter: &Limiter, took: Duration) {
     for _ in 0..16 {

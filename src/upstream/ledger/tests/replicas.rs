@@ -23,7 +23,13 @@ impl Store for Shelf {
 
     fn put(&self, key: Key, record: Record, ttl: Duration, over: Over) {
         let mut kept = self.0.lock().unwrap();
-        if over == Over::Anything || !kept.contains_key(key.as_bytes()) {
+        let present = kept.get(key.as_bytes()).map(|(record, _)| &record.outcome);
+        let fits = match present {
+            None => true,
+            Some(Outcome::Made(_)) => over == Over::Anything,
+            Some(Outcome::Unknown { .. }) => over != Over::Nothing,
+        };
+        if fits {
             kept.insert(*key.as_bytes(), (record, ttl));
         }
     }
@@ -64,6 +70,27 @@ async fn what_was_lost_on_one_replica_binds_another_to_its_parameters_and_time()
     let repeat = here.call(intent("t")).await.unwrap();
     assert_eq!((repeat.session, repeat.replayed), (same.session, true));
     assert_eq!((here.calls(), there.calls()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_one_replica_knows_counts_more_than_one_that_another_lost() {
+    let shelf = Arc::new(Shelf::default());
+    let [here, there, elsewhere] = [made; 3].map(|script| shelf.replica(script));
+    let mut left = Box::pin(here.call(intent("t")));
+    let asked = poll!(&mut left);
+    assert!(asked.is_pending());
+    let answered = there.call(intent("t"));
+    let hung_up = async {
+        sleep(CALL / 2).await;
+        drop(left);
+    };
+    let (answered, ()) = tokio::join!(answered, hung_up);
+    let repeat = elsewhere.call(intent("t")).await.unwrap();
+    assert_eq!(
+        (repeat.session, repeat.replayed),
+        (answered.unwrap().session, true)
+    );
+    assert_eq!((here.calls(), there.calls(), elsewhere.calls()), (1, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]

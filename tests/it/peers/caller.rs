@@ -1,0 +1,91 @@
+//! Another caller, which must not suffer.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use face_liveness_client::v1::CreateSessionRequest;
+use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::Request;
+use tonic::transport::Channel;
+
+use super::PATIENCE;
+
+/// What none of its calls may exceed, whatever others do. Much more than they take, for
+/// the sake of machines that have other things to do.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One that calls all the time, and is served each time before its deadline.
+pub(super) struct Caller {
+    calls: JoinHandle<()>,
+    latencies: watch::Receiver<Vec<Duration>>,
+}
+
+impl Caller {
+    pub(super) fn start(channel: Channel) -> Self {
+        let mut client = FaceLivenessServiceClient::new(channel);
+        let (sender, latencies) = watch::channel(Vec::new());
+        let calls = tokio::spawn(async move {
+            loop {
+                let mut request = Request::new(CreateSessionRequest::default());
+                request.set_timeout(DEADLINE);
+                let began = Instant::now();
+                client.create_session(request).await.unwrap();
+                sender.send_modify(|latencies| latencies.push(began.elapsed()));
+            }
+        });
+        Self { calls, latencies }
+    }
+
+    /// Waits until it has been served so many times more; that it never was not is
+    /// asserted.
+    pub(super) async fn is_served(&mut self, more: usize) {
+        let enough = self.latencies.borrow().len() + more;
+        let served = self.latencies.wait_for(|served| served.len() >= enough);
+        match timeout(PATIENCE, served).await.unwrap() {
+            Ok(_) => {}
+            Err(_) => panic!("the other caller's call failed; see above"),
+        }
+    }
+
+    /// What its calls took so far.
+    pub(super) fn latencies(&self) -> Latencies {
+        Latencies(self.latencies.borrow().clone())
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.calls.abort();
+    }
+}
+
+/// What calls took, in their order.
+pub(super) struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// Without those that were there before.
+    pub(super) fn since(mut self, before: &Self) -> Self {
+        self.0.drain(..before.0.len());
+        self
+    }
+}
+
+impl fmt::Display for Latencies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let quantile = |part: f64| {
+            let index = (sorted.len().saturating_sub(1) as f64 * part) as usize;
+            sorted.get(index).copied().unwrap_or_default()
+        };
+        let [median, most, longest] = [0.5, 0.99, 1.0].map(quantile);
+        let calls = sorted.len();
+        write!(
+            f,
+            "{calls}, half in {median:.1?}, 99 % in {most:.1?}, all in {longest:.1?}"
+        )
+    }
+}
