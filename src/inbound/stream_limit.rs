@@ -1,6 +1,6 @@
-//! Bounds the streams that a connection has open at services that ask nobody who they
-//! are (health, reflection): each costs memory for as long as the peer likes, and
-//! there may be many connections.
+//! Bounds the streams that an address has open at services that ask nobody who they are
+//! (health, reflection): each costs memory for as long as the peer likes, and there may
+//! be many on each of many connections.
 //!
 //! Sits around those services, within what ends their streams when the gateway drains.
 //! Calls of the session service have bounds of their own.
@@ -20,11 +20,10 @@ use tower::{Layer, Service};
 use super::refuse;
 use crate::refusal::Refusal;
 
-/// A client watches the health of a service or two, and asks for the schema now and
-/// then.
-const MOST_STREAMS: usize = 8;
+/// A client watches the health of a service or two; a proxy does so for many clients.
+const MOST_STREAMS: usize = 1024;
 
-/// The places of one connection: an extension of its requests. Clones are one.
+/// The places of one address: an extension of its requests. Clones are one.
 #[derive(Clone, Debug)]
 pub(crate) struct StreamPlaces(Arc<Semaphore>);
 

@@ -223,7 +223,6 @@ mod tests {
             (".", "in/!2E/"),
             ("a!2Fb", "in/a!212Fb/"),
             ("{caller}", "in/!7Bcaller!7D/"),
-            ("anonymous", "in/anonymous/"),
         ];
         for (name, expected) in cases {
             assert_eq!(template.of(&named(name)), expected);

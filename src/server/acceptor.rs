@@ -13,6 +13,7 @@ use super::peers::{Admitted, Most, Peers};
 use super::reminder::Reminder;
 use super::worker::Inbox;
 use crate::config::ServerSettings;
+use crate::inbound::StreamPlaces;
 use crate::telemetry::metrics::{Connections, Refusal};
 
 /// When the system has no file descriptors left, the next accept would fail at
@@ -58,6 +59,11 @@ impl Slot {
     /// One permit a handshake that the peer may be in.
     pub(super) fn handshakes(&self) -> &Semaphore {
         self.admitted.handshakes()
+    }
+
+    /// The peer's places for streams that ask for no proof.
+    pub(super) fn streams(&self) -> &StreamPlaces {
+        self.admitted.streams()
     }
 }
 

@@ -27,7 +27,7 @@ use super::worker::attached;
 use crate::caller::Caller;
 use crate::causes;
 use crate::config::ServerSettings;
-use crate::inbound::{Peer, StreamPlaces};
+use crate::inbound::Peer;
 use crate::telemetry::metrics::{self, Closing, Refusal};
 use crate::tls;
 
@@ -134,7 +134,7 @@ impl<S: HttpService> Connections<S> {
         stream.set_write_timeout(Some(self.settings.keepalive_timeout));
         let stream = Box::pin(stream);
         let Some(tls) = self.tls.clone() else {
-            return self.talk(stream, Transport::Plaintext, None).await;
+            return self.talk(stream, Transport::Plaintext, None, slot).await;
         };
         let handshake = tls.accept(stream, slot.handshakes());
         let Some(stream) = unless_drained(&self.drain, handshake).await else {
@@ -143,7 +143,7 @@ impl<S: HttpService> Connections<S> {
         let stream = stream?;
         let certificates = stream.get_ref().1.peer_certificates();
         let peer = certificates.and_then(<[_]>::first).and_then(tls::subject);
-        self.talk(stream, Transport::Tls, peer).await
+        self.talk(stream, Transport::Tls, peer, slot).await
     }
 
     /// Serves HTTP/2 to `peer`, if its certificate names one.
@@ -152,6 +152,7 @@ impl<S: HttpService> Connections<S> {
         stream: T,
         transport: Transport,
         peer: Option<Caller>,
+        slot: &Slot,
     ) -> Result<(), Error>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -162,7 +163,7 @@ impl<S: HttpService> Connections<S> {
             return Ok(());
         };
         let peer = peer.map(Peer);
-        let places = StreamPlaces::default();
+        let places = slot.streams().clone();
         let service = self
             .service
             .map_request(move |mut request: Request<Incoming>| {

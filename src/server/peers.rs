@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::inbound::StreamPlaces;
+
 /// Who counts as one peer: an address, or the network of 64 bits that an IPv6
 /// host may choose its address from.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -43,6 +45,7 @@ pub(super) struct Most {
 struct Usage {
     connections: usize,
     handshakes: Arc<Semaphore>,
+    streams: StreamPlaces,
 }
 
 impl Peers {
@@ -60,6 +63,7 @@ impl Peers {
         let usage = open.entry(peer).or_insert_with(|| Usage {
             connections: 0,
             handshakes: Arc::new(Semaphore::new(self.most.handshakes)),
+            streams: StreamPlaces::default(),
         });
         if usage.connections >= self.most.connections {
             return None;
@@ -68,6 +72,7 @@ impl Peers {
         Some(Admitted {
             peer,
             handshakes: Arc::clone(&usage.handshakes),
+            streams: usage.streams.clone(),
             peers: self.clone(),
         })
     }
@@ -82,6 +87,7 @@ impl Peers {
 pub(super) struct Admitted {
     peer: Peer,
     handshakes: Arc<Semaphore>,
+    streams: StreamPlaces,
     peers: Peers,
 }
 
@@ -89,6 +95,11 @@ impl Admitted {
     /// One permit a handshake that the peer may be in.
     pub(super) fn handshakes(&self) -> &Semaphore {
         &self.handshakes
+    }
+
+    /// The places for streams that ask for no proof.
+    pub(super) fn streams(&self) -> &StreamPlaces {
+        &self.streams
     }
 }
 

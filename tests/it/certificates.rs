@@ -204,6 +204,7 @@ pub(crate) async fn handshake(
     config: &ClientConfig,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from("localhost").unwrap();
     TlsConnector::from(Arc::new(config.clone()))
         .connect(name, stream)

@@ -279,7 +279,8 @@ async fn a_reload_that_mends_the_place_of_the_keys_makes_the_gateway_ready() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", gone.local_addr().unwrap());
     drop(gone);
-    let scene = Scene::start(&emulator().await, &jwt(&url)).await;
+    let emulator = emulator().await;
+    let scene = Scene::start(&emulator, &jwt(&url)).await;
     let ready = async || get(scene.gateway.admin, "/readyz").await;
     let told = async { while !ready().await.body.contains("jwt_keys") {} };
     timeout(PATIENCE, told).await.unwrap();
@@ -305,7 +306,8 @@ async fn a_reload_keeps_the_keys_of_the_same_place_and_has_them_read_again() {
     let (first, second) = (Issuer::new("a"), Issuer::new("b"));
     let published = publish(key_set(&[&first])).await;
     let toml = jwt(&published.url);
-    let scene = Scene::start(&emulator().await, &toml).await;
+    let emulator = emulator().await;
+    let scene = Scene::start(&emulator, &toml).await;
     let mut states = watch_health(scene.gateway.connect().await).await;
     until(&mut states, ServingStatus::Serving).await;
     // The issuer is out of reach, and what changes needs no other keys.

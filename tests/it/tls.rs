@@ -124,7 +124,8 @@ async fn a_reload_looks_at_the_files_at_once() {
     let (first, second) = (authority.server(), authority.server());
     let mut secret = Secret::new(&first, "");
     let toml = secret.toml("").replace("5ms", "1h");
-    let scene = Scene::start(&emulator().await, &toml).await;
+    let emulator = emulator().await;
+    let scene = Scene::start(&emulator, &toml).await;
     let address = scene.gateway.address;
     secret.swap(&second, "");
     assert_eq!(shown(address, &authority).await, Some(first.der()));

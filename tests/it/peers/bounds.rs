@@ -4,7 +4,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::frames::{PREFACE, Peer, SETTINGS, frame};
+use super::frames::{
+    END_HEADERS, END_STREAM, HEADERS, PREFACE, Peer, SETTINGS, call, finish, frame,
+};
 use super::{Besieged, PATIENCE, SOME};
 
 #[tokio::test]
@@ -87,4 +89,36 @@ async fn connections_beyond_all_wait_for_their_turn_and_it_is_told_once() {
     gateway.until_alone().await;
     assert_eq!(gateway.told("as many connections are open as may be"), 1);
     gateway.stands().await;
+}
+
+#[tokio::test]
+async fn watches_of_one_address_are_bounded_over_all_its_connections() {
+    const BOUND: usize = 1024;
+    const A_CONNECTION: u32 = 150;
+    let mut gateway = Besieged::start("").await;
+    let watch = call("/grpc.health.v1.Health/Watch");
+    let (mut peers, mut watched) = (Vec::new(), 0);
+    for _ in 0..10 {
+        let mut peer = Peer::connect(gateway.address).await;
+        for index in 0..A_CONNECTION {
+            let stream = 2 * index + 1;
+            let headers = frame(HEADERS, END_HEADERS, stream, &watch);
+            peer.send(&[headers, finish(stream)].concat())
+                .await
+                .unwrap();
+        }
+        for _ in 0..A_CONNECTION {
+            let answer = peer.until(HEADERS).await;
+            watched += usize::from(answer.flags & END_STREAM == 0);
+        }
+        peers.push(peer);
+    }
+    assert_eq!(watched, BOUND);
+    gateway.stands().await;
+    drop(peers);
+    gateway.until_alone().await;
+    let mut peer = Peer::connect(gateway.address).await;
+    let headers = frame(HEADERS, END_HEADERS, 1, &watch);
+    peer.send(&[headers, finish(1)].concat()).await.unwrap();
+    assert_eq!(peer.until(HEADERS).await.flags & END_STREAM, 0);
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::Request;
 use tonic::transport::Channel;
@@ -19,24 +19,27 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// One that calls all the time, and is served each time before its deadline.
 pub(super) struct Caller {
-    calls: JoinHandle<()>,
     latencies: watch::Receiver<Vec<Duration>>,
 }
 
 impl Caller {
-    pub(super) fn start(channel: Channel) -> Self {
-        let mut client = FaceLivenessServiceClient::new(channel);
+    /// Calls on that runtime, where it also connects.
+    pub(super) fn start(
+        runtime: &Handle,
+        connect: impl FnOnce() -> Channel + Send + 'static,
+    ) -> Self {
         let (sender, latencies) = watch::channel(Vec::new());
-        let calls = tokio::spawn(async move {
+        runtime.spawn(async move {
+            let mut client = FaceLivenessServiceClient::new(connect());
             loop {
                 let mut request = Request::new(CreateSessionRequest::default());
                 request.set_timeout(DEADLINE);
                 let began = Instant::now();
                 client.create_session(request).await.unwrap();
-                sender.send_modify(|latencies| latencies.push(began.elapsed()));
+                sender.send_modify(|latencies: &mut Vec<_>| latencies.push(began.elapsed()));
             }
         });
-        Self { calls, latencies }
+        Self { latencies }
     }
 
     /// Waits until it has been served so many times more; that it never was not is
@@ -53,12 +56,6 @@ impl Caller {
     /// What its calls took so far.
     pub(super) fn latencies(&self) -> Latencies {
         Latencies(self.latencies.borrow().clone())
-    }
-}
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.calls.abort();
     }
 }
 

@@ -163,9 +163,8 @@ async fn a_flood_of_empty_pieces_of_a_message_ends_the_connection() {
     let mut gateway = Besieged::start("").await;
     let mut peer = Peer::connect(gateway.address).await;
     peer.send(&begin(1)).await.unwrap();
-    let sent = peer.flood(&frame(DATA, 0, 1, &[]), FLOOD).await;
+    peer.flood(&frame(DATA, 0, 1, &[]), FLOOD).await;
     gateway.until_closed("flood", 1).await;
-    assert!(sent < FLOOD, "{sent}");
     gateway.until_alone().await;
     gateway.stands().await;
 }

@@ -58,7 +58,8 @@ async fn within_the_tls_handshake() {
     let secret = Secret::new(&authority.server(), "");
     let tls = secret.toml("max_handshakes = 4");
     let toml = format!("{UNLIMITED}\n{tls}");
-    let trusting = |address| channel(address, client(&authority, None));
+    let tls = client(&authority, None);
+    let trusting = move |address| channel(address, tls);
     let mut gateway = Besieged::configured(&toml, trusting).await;
     let hello = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01], [0; 50].as_slice()].concat();
     hang_up_after(gateway.address, b"").await;

@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use rekognition_emulator::Emulator;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
@@ -41,11 +42,16 @@ const MOST_MEMORY: i64 = 96 << 20;
 const CALM: usize = 50;
 const SOME: usize = 5;
 
-/// No quota.
-const UNLIMITED: &str = "quota = { creates_per_second = 'off', concurrent_sessions = 'off' }";
+/// No quota, and nothing kept of the other caller's sessions, of which there are many.
+const UNLIMITED: &str = "
+quota = { creates_per_second = 'off', concurrent_sessions = 'off' }
+ledger = { entries = 1 }
+";
 
 /// A gateway in a process of its own, and another caller.
 struct Besieged {
+    /// Dropped before the gateway, which its caller would miss.
+    aside: Aside,
     address: SocketAddr,
     admin: SocketAddr,
     emulator: Emulator,
@@ -58,6 +64,31 @@ struct Besieged {
     program: Started,
 }
 
+/// A thread for those who are attacked, so that what their calls take is not the
+/// attackers' time.
+struct Aside(Option<Runtime>);
+
+impl Default for Aside {
+    fn default() -> Self {
+        let mut runtime = Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(1).enable_all().build();
+        Self(Some(runtime.unwrap()))
+    }
+}
+
+impl Aside {
+    fn handle(&self) -> Handle {
+        self.0.as_ref().unwrap().handle().clone()
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        // Whatever runs there need not come to an end.
+        self.0.take().unwrap().shutdown_background();
+    }
+}
+
 impl Besieged {
     /// Starts it without quota and with these lines in `[server]`.
     async fn start(server: &str) -> Self {
@@ -66,8 +97,13 @@ impl Besieged {
     }
 
     /// Starts it with this configuration, to which the other caller connects so.
-    async fn configured(toml: &str, connect: impl Fn(SocketAddr) -> Channel) -> Self {
-        let emulator = emulator().await;
+    async fn configured(
+        toml: &str,
+        connect: impl FnOnce(SocketAddr) -> Channel + Send + 'static,
+    ) -> Self {
+        let aside = Aside::default();
+        let runtime = aside.handle();
+        let emulator = runtime.spawn(emulator()).await.unwrap();
         let (program, log) = serve(&emulator, toml).await;
         let told = log.lock().unwrap().clone();
         let after = |mark: &str| {
@@ -76,7 +112,7 @@ impl Besieged {
             rest[..end].parse().unwrap()
         };
         let (address, admin) = (after("address=\""), after("admin=\"http://"));
-        let mut caller = Caller::start(connect(address));
+        let mut caller = Caller::start(&runtime, move || connect(address));
         caller.is_served(CALM).await;
         let mut besieged = Self {
             address,
@@ -87,6 +123,7 @@ impl Besieged {
             caller,
             memory: 0,
             program,
+            aside,
         };
         besieged.memory = besieged.most_memory().await;
         besieged

@@ -51,15 +51,17 @@ async fn who_does_not_go_on_with_the_tls_handshake_is_hung_up_on() {
     // Far fewer places than there are slow ones.
     let tls = secret.toml("max_handshakes = 8");
     let toml = format!("{UNLIMITED}\n{tls}\n[server]\nhandshake_timeout = '3s'\n");
-    let trusting = |address| channel(address, client(&authority, None));
-    let mut gateway = Besieged::configured(&toml, trusting).await;
+    let tls = client(&authority, None);
+    let trusting = move |address| channel(address, tls);
+    let mut gateway = Besieged::configured(&toml, trusting.clone()).await;
     // A TLS record that says it is longer than what comes.
     let hello = [&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01], [0; 50].as_slice()].concat();
     are_hung_up_on(gateway.address, &[b"", &hello]).await;
     gateway.until_alone().await;
     assert_eq!(gateway.refused("tls").await, 2 * MANY);
     // The places are free again.
-    let mut late = Caller::start(trusting(gateway.address));
+    let address = gateway.address;
+    let mut late = Caller::start(&gateway.aside.handle(), move || trusting(address));
     late.is_served(SOME).await;
     gateway.stands().await;
 }

@@ -10,7 +10,7 @@ async fn an_answer_that_the_peer_leaves_no_room_for_is_dropped_in_time() {
     let mut gateway = Besieged::start("keepalive_timeout = '1s'").await;
     let closed_window = setting(INITIAL_WINDOW, 0);
     let mut peers = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..5 {
         let mut peer = Peer::with_settings(gateway.address, &closed_window).await;
         for index in 0..200 {
             let stream = 2 * index + 1;
