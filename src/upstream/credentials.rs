@@ -28,8 +28,9 @@ pub(super) struct Chain {
 
 impl Chain {
     async fn load(&self) -> Result<Credentials, CredentialsError> {
+        let region = AwsRegion::new(self.region.as_str().to_owned());
         let config = ProviderConfig::default()
-            .with_region(Some(AwsRegion::new(self.region.as_str().to_owned())))
+            .with_region(Some(region.clone()))
             .with_http_client(self.http.clone());
         match &self.profile {
             Some(profile) => {
@@ -40,8 +41,15 @@ impl Chain {
                 provider.provide_credentials().await
             }
             None => {
+                // Else it would look for the region once more, as far as the instance's
+                // metadata service.
                 let chain = DefaultCredentialsChain::builder().configure(config);
-                chain.build().await.provide_credentials().await
+                chain
+                    .region(region)
+                    .build()
+                    .await
+                    .provide_credentials()
+                    .await
             }
         }
     }

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
+use crate::served::Served;
 use crate::support::{ONE_REGION, Running, assert_alive, config, emulator, file};
 
 /// An emulator behind TLS, with a certificate that only its own PEM vouches for.
@@ -121,4 +122,20 @@ async fn a_lost_answer_is_retried_with_the_same_token_and_makes_one_session() {
         ),
         (2, 1, 1)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn with_keys_and_a_region_at_hand_no_instance_is_asked_for_its_metadata() {
+    let metadata = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    metadata.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", metadata.local_addr().unwrap());
+    let variables = [
+        ("AWS_EC2_METADATA_DISABLED", "false"),
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url),
+    ];
+    // It has found its credentials when it is ready.
+    let served = Served::start(&emulator().await, &[], &variables);
+    let asked = metadata.accept();
+    assert_eq!(asked.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(served);
 }
