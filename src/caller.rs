@@ -190,6 +190,17 @@ impl Callers {
 mod tests {
     use super::*;
 
+    #[test]
+    fn which_names_are_accepted_is_told_as_it_is() {
+        let longest = "x".repeat(Caller::MAX_NAME);
+        assert!(Caller::NAMES.contains(&format!("1 to {} ", Caller::MAX_NAME)));
+        assert!(Caller::NAMES.ends_with(&format!("{:?}", Caller::ANONYMOUS)));
+        assert!(Caller::named(&longest).is_some());
+        for bad in [&format!("{longest}x"), "", "two words", Caller::ANONYMOUS] {
+            assert_eq!(Caller::named(bad), None, "{bad:?}");
+        }
+    }
+
     fn callers(ids: &[&str]) -> Callers {
         let rule = |id: &&str| Rule {
             name: (*id).into(),

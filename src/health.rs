@@ -92,7 +92,8 @@ impl Health {
     /// call AWS with.
     pub(crate) async fn serve_when_ready(&self, identification: &Identification, aws: &Aws) {
         self.readiness.follow_keys(identification.clone());
-        tokio::join!(identification.ready(), self.credentials(aws));
+        self.credentials(aws).await;
+        identification.ready().await;
         self.readiness.serving();
         self.set(ServingStatus::Serving).await;
         tracing::info!("ready: serving");

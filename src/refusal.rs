@@ -68,8 +68,8 @@ pub enum Refusal {
     /// The caller does not prove who it is.
     #[error("{0}")]
     Unauthenticated(Credentials),
-    /// The keys that verify callers' tokens were not read yet.
-    #[error("the keys of the token issuer are not known yet; retry after the delay")]
+    /// The keys that verify callers' tokens are not known, or too many calls wait for them.
+    #[error("the keys of the token issuer are not known at the moment; retry after the delay")]
     KeysUnavailable,
     /// The caller may not call at all.
     #[error("{caller} is not admitted: no rule of this gateway lets it create sessions")]
@@ -101,6 +101,9 @@ pub enum Refusal {
     /// Too much is in flight.
     #[error("the gateway has as many calls in flight as it takes, in all or of one caller")]
     Overloaded,
+    /// The peer's address has too many streams open that need no proof.
+    #[error("your address has as many health watches and reflections open as one may; end some")]
+    TooManyStreams,
     /// The gateway is shutting down.
     #[error("this replica of the gateway is shutting down")]
     Draining,
@@ -168,7 +171,9 @@ impl Refusal {
             }
             Self::CallerRate { wait, .. } => (Code::ResourceExhausted, "CALLER_RATE", Some(*wait)),
             Self::Deadline => (Code::DeadlineExceeded, "DEADLINE", None),
-            Self::Overloaded => (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED)),
+            Self::Overloaded | Self::TooManyStreams => {
+                (Code::Unavailable, "OVERLOADED", Some(RETRY_OVERLOADED))
+            }
             Self::Draining => (Code::Unavailable, "DRAINING", Some(RETRY_DRAINING)),
             Self::Internal => (Code::Internal, "INTERNAL", None),
             Self::Upstream(error) => return upstream_row(error),

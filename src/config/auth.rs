@@ -63,8 +63,8 @@ impl Check<'_> {
                 self.mistake(&format!("{at}.caller"), problem);
             }
             let hash = sha256(&entry.sha256);
-            let earlier = |(known, _): &(_, _)| hash.as_ref() == Some(known);
-            if let Some((_, earlier)) = tokens.iter().find(|token| earlier(token)) {
+            let is_known = |(known, _): &&(_, _)| hash.as_ref() == Some(known);
+            if let Some((_, earlier)) = tokens.iter().find(is_known) {
                 self.mistake(
                     &format!("{at}.sha256"),
                     format!("is that of {earlier} as well: a token names one caller"),

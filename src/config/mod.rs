@@ -288,7 +288,7 @@ impl fmt::Debug for Origin {
 
 impl Origin {
     /// Reads the configuration as it is now, on a thread where a file system that
-    /// hangs holds up nothing else.
+    /// hangs holds up nothing else but the next reload.
     ///
     /// # Errors
     /// All mistakes at once.

@@ -1,20 +1,23 @@
-//! Bounds the streams that an address has open at services that ask nobody who they are
-//! (health, reflection): each costs memory for as long as the peer likes, and there may
-//! be many on each of many connections.
+//! Bounds the streams that an address has open at services that need no proof (health
+//! watches, reflection): each costs memory for as long as the peer likes, and there may
+//! be many on each of many connections. A health check takes no place, or those streams
+//! could make a healthy gateway look ill; it is bounded in time.
 //!
 //! Sits around those services, within what ends their streams when the gateway drains.
 //! Calls of the session service have bounds of their own.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_util::future::{Either, Ready, ready as done};
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use pin_project_lite::pin_project;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tonic::body::Body;
 use tower::{Layer, Service};
 
 use super::refuse;
@@ -22,6 +25,12 @@ use crate::refusal::Refusal;
 
 /// A client watches the health of a service or two; a proxy does so for many clients.
 const MOST_STREAMS: usize = 1024;
+
+/// What has no place, and so little time.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// How long a health check may take, its request's arrival included.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The places of one address: an extension of its requests. Clones are one.
 #[derive(Clone, Debug)]
@@ -50,118 +59,67 @@ pub(crate) struct StreamLimit<S> {
     inner: S,
 }
 
-impl<S, B, R> Service<Request<B>> for StreamLimit<S>
+impl<S, B> Service<Request<B>> for StreamLimit<S>
 where
-    S: Service<Request<B>, Response = Response<R>, Error = Infallible>,
-    R: Default,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
 {
-    type Response = Response<Held<R>>;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Self::Response, Infallible>>, Holding<S::Future>>;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path() == HEALTH_CHECK {
+            let check = timeout(CHECK_TIMEOUT, self.inner.call(request));
+            return Box::pin(async { check.await.unwrap_or_else(|_| late()) });
+        }
         let places = request.extensions().get::<StreamPlaces>().cloned();
-        match places.map(|places| places.0.try_acquire_owned()) {
-            Some(Err(_taken)) => Either::Left(done(Ok(refuse(Refusal::Overloaded)))),
-            Some(Ok(place)) => Either::Right(self.hold(request, Some(place))),
-            None => Either::Right(self.hold(request, None)),
-        }
+        let place = places.map(|places| places.0.try_acquire_owned());
+        let Ok(place) = place.transpose() else {
+            return Box::pin(ready(Ok(refuse(Refusal::TooManyStreams))));
+        };
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await?;
+            // The place goes with the body, and is free when that is dropped.
+            let held = move |frame| {
+                let _place = &place;
+                frame
+            };
+            Ok(answer.map(|body| Body::new(body.map_frame(held))))
+        })
     }
 }
 
-impl<S> StreamLimit<S> {
-    fn hold<B>(
-        &mut self,
-        request: Request<B>,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> Holding<S::Future>
-    where
-        S: Service<Request<B>>,
-    {
-        Holding {
-            call: self.inner.call(request),
-            place,
-        }
-    }
-}
-
-pin_project! {
-    /// A call that holds its place until its answer does.
-    pub(crate) struct Holding<F> {
-        #[pin]
-        call: F,
-        place: Option<OwnedSemaphorePermit>,
-    }
-}
-
-impl<F, R> Future for Holding<F>
-where
-    F: Future<Output = Result<Response<R>, Infallible>>,
-{
-    type Output = Result<Response<Held<R>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Ok(answer) = ready!(this.call.poll(cx));
-        let place = this.place.take();
-        Poll::Ready(Ok(answer.map(|body| Held { body, place })))
-    }
-}
-
-pin_project! {
-    /// A body that holds the place of its stream until it is dropped.
-    #[derive(Debug, Default)]
-    pub(crate) struct Held<R> {
-        #[pin]
-        body: R,
-        place: Option<OwnedSemaphorePermit>,
-    }
-}
-
-impl<R: Body> Body for Held<R> {
-    type Data = R::Data;
-    type Error = R::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+fn late() -> Result<Response<Body>, Infallible> {
+    Ok(refuse(Refusal::Deadline))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::Empty;
     use tonic::{Code, Status};
     use tower::ServiceExt as _;
 
-    type Answer = Response<Held<Empty<&'static [u8]>>>;
+    async fn call(places: Option<&StreamPlaces>) -> Response<Body> {
+        call_of("/grpc.health.v1.Health/Watch", places).await
+    }
 
-    async fn call(places: Option<&StreamPlaces>) -> Answer {
-        let mut request = Request::new(());
+    async fn call_of(path: &str, places: Option<&StreamPlaces>) -> Response<Body> {
+        let mut request = Request::post(path).body(()).unwrap();
         if let Some(places) = places {
             request.extensions_mut().insert(places.clone());
         }
-        let service = tower::service_fn(async |_: Request<()>| Ok(Response::new(Empty::new())));
+        let service = tower::service_fn(async |_: Request<()>| Ok(Response::new(Body::empty())));
         let service = StreamLimitLayer.layer(service);
         service.oneshot(request).await.unwrap()
     }
 
-    fn code(answer: &Answer) -> Option<Code> {
+    fn code(answer: &Response<Body>) -> Option<Code> {
         answer.extensions().get().map(Status::code)
     }
 
@@ -188,5 +146,24 @@ mod tests {
             open.push(call(None).await);
         }
         assert!(open.iter().all(|answer| code(answer).is_none()));
+    }
+
+    #[tokio::test]
+    async fn watches_do_not_keep_a_health_check_out() {
+        let places = StreamPlaces::default();
+        let mut open = Vec::new();
+        for _ in 0..MOST_STREAMS {
+            open.push(call(Some(&places)).await);
+        }
+        let checked = call_of(HEALTH_CHECK, Some(&places)).await;
+        assert_eq!(code(&checked), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_health_check_whose_request_does_not_come_is_refused() {
+        let endless = tower::service_fn(async |_: Request<()>| std::future::pending().await);
+        let request = Request::post(HEALTH_CHECK).body(()).unwrap();
+        let answer = StreamLimitLayer.layer(endless).oneshot(request).await;
+        assert_eq!(code(&answer.unwrap()), Some(Code::DeadlineExceeded));
     }
 }

@@ -9,7 +9,7 @@ use redis::cluster::{ClusterClient, ClusterClientBuilder, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult,
-    TlsCertificates,
+    TlsCertificates, ToRedisArgs,
 };
 use tokio::time::{Instant, timeout};
 
@@ -123,7 +123,7 @@ impl Connection {
         &self,
         script: &Script,
         keys: &[String],
-        arguments: &[String],
+        arguments: &[impl ToRedisArgs],
     ) -> Result<T, Error> {
         let invoked = async {
             match self.send(&script.known(keys, arguments)).await {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::Connection;
 use super::breaker::Breaker;
+use super::script::Script;
+use super::{Connection, Error};
 
 /// Records that are being written at a time: more than twice as many sessions as
 /// AWS makes by default in the longest time that a write may take.
@@ -23,6 +24,7 @@ const WRITES: usize = 256;
 pub struct Records {
     connection: Connection,
     prefix: String,
+    replace: Arc<Script>,
     reads: Arc<Breaker>,
     writes: Arc<Semaphore>,
 }
@@ -34,6 +36,7 @@ impl Records {
         Self {
             connection,
             prefix: prefix.to_owned(),
+            replace: Arc::new(Script::new(include_str!("replace.lua"))),
             reads: Arc::default(),
             writes: Arc::new(Semaphore::new(WRITES)),
         }
@@ -61,16 +64,31 @@ impl Records {
     /// Keeps a record for `ttl`, unless there is one already: the first answer
     /// to an intent is the one that counts. Whether it is kept, as far as is known.
     pub async fn put(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) -> bool {
-        self.set(digest, record, ttl, &["NX"]).await
+        self.set(digest, record, ttl, "NX").await
     }
 
-    /// Keeps a record for `ttl`, in place of the one that there may be.
-    pub async fn replace(&self, digest: &[u8; 32], record: &[u8], ttl: Duration) {
-        self.set(digest, record, ttl, &[]).await;
+    /// Keeps a record for `ttl` in place of `present`, if that is there still. Whether it
+    /// is kept, as far as is known.
+    pub async fn replace(
+        &self,
+        digest: &[u8; 32],
+        present: &[u8],
+        record: &[u8],
+        ttl: Duration,
+    ) -> bool {
+        let Some(millis) = millis(ttl) else {
+            return false;
+        };
+        let keys = [self.key(digest)];
+        let arguments = [present, record, millis.to_string().as_bytes()].map(<[u8]>::to_vec);
+        let kept = self
+            .connection
+            .invoke::<Option<String>>(&self.replace, &keys, &arguments);
+        told(kept.await)
     }
 
-    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &[&str]) -> bool {
-        let Some(millis) = u64::try_from(ttl.as_millis()).ok().filter(|ttl| *ttl > 0) else {
+    async fn set(&self, digest: &[u8; 32], record: &[u8], ttl: Duration, when: &str) -> bool {
+        let Some(millis) = millis(ttl) else {
             return false;
         };
         let mut set = redis::cmd("SET");
@@ -79,13 +97,7 @@ impl Records {
             .arg(when)
             .arg("PX")
             .arg(millis);
-        match self.connection.run::<Option<String>>(&set).await {
-            Ok(kept) => kept.is_some(),
-            Err(error) => {
-                tracing::debug!(%error, "the ledger could not tell Redis");
-                false
-            }
-        }
+        told(self.connection.run::<Option<String>>(&set).await)
     }
 
     /// Runs a write behind the caller's back. It is dropped if too many are
@@ -110,4 +122,16 @@ impl Records {
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("{}:ledger:{digest}", self.prefix)
     }
+}
+
+/// In milliseconds, unless it is over.
+fn millis(ttl: Duration) -> Option<u64> {
+    u64::try_from(ttl.as_millis()).ok().filter(|ttl| *ttl > 0)
+}
+
+/// Whether Redis says that it keeps a record.
+fn told(answer: Result<Option<String>, Error>) -> bool {
+    answer
+        .inspect_err(|error| tracing::debug!(%error, "the ledger could not tell Redis"))
+        .is_ok_and(|kept| kept.is_some())
 }

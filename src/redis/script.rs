@@ -1,6 +1,6 @@
 //! A script that runs on the server.
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, ToRedisArgs};
 
 /// A script, called by its digest where the server knows it.
 ///
@@ -27,17 +27,17 @@ impl Script {
     }
 
     /// The call for a server that knows the script.
-    pub(super) fn known(&self, keys: &[String], arguments: &[String]) -> Cmd {
+    pub(super) fn known<A: ToRedisArgs>(&self, keys: &[String], arguments: &[A]) -> Cmd {
         call("EVALSHA", &self.digest, keys, arguments)
     }
 
     /// The call for any server.
-    pub(super) fn whole(&self, keys: &[String], arguments: &[String]) -> Cmd {
+    pub(super) fn whole<A: ToRedisArgs>(&self, keys: &[String], arguments: &[A]) -> Cmd {
         call("EVAL", self.code, keys, arguments)
     }
 }
 
-fn call(name: &str, script: &str, keys: &[String], arguments: &[String]) -> Cmd {
+fn call<A: ToRedisArgs>(name: &str, script: &str, keys: &[String], arguments: &[A]) -> Cmd {
     let mut call = redis::cmd(name);
     call.arg(script).arg(keys.len()).arg(keys).arg(arguments);
     call

@@ -111,21 +111,29 @@ impl ledger::Store for Records {
             match over {
                 Over::Nothing => drop(records.put(key.as_bytes(), &bytes, ttl).await),
                 Over::Unknown => records.put_over_unknown(&key, &bytes, ttl).await,
-                Over::Anything => records.replace(key.as_bytes(), &bytes, ttl).await,
             }
         });
     }
 }
 
+/// Other replicas may write in between, but hardly so often.
+const MOST_TRIES: usize = 3;
+
 impl Records {
-    /// What comes in between is known too, and of the same session.
+    /// Keeps a record, unless there is one with a session already.
     async fn put_over_unknown(&self, key: &Key, bytes: &[u8], ttl: Duration) {
-        if self.put(key.as_bytes(), bytes, ttl).await {
-            return;
-        }
-        let present = ledger::Store::get(self, key).await;
-        if present.is_some_and(|present| !present.outcome.is_made()) {
-            self.replace(key.as_bytes(), bytes, ttl).await;
+        let digest = key.as_bytes();
+        for _ in 0..MOST_TRIES {
+            if self.put(digest, bytes, ttl).await {
+                return;
+            }
+            let Some(present) = Records::get(self, digest).await else {
+                return;
+            };
+            let is_made = decode(&present).is_some_and(|record| record.outcome.is_made());
+            if is_made || self.replace(digest, &present, bytes, ttl).await {
+                return;
+            }
         }
     }
 }

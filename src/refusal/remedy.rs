@@ -29,11 +29,11 @@ const REMEDIES: [(&str, &str); 22] = [
     ),
     (
         "KEYS_UNAVAILABLE",
-        "The token issuer's keys could not be read: check auth.jwt.jwks, and the network to it; the log has the details.",
+        "The token issuer's keys cannot be read, or hundreds of calls wait for them: check auth.jwt.jwks, and the network to it; the log has the details.",
     ),
     (
         "OVERLOADED",
-        "More calls are in flight than server.max_in_flight, or one caller has too many of them: add replicas, raise it, or give the caller a rate.",
+        "More calls are in flight than server.max_in_flight, or one caller has too many of them: add replicas, raise it, or give the caller a rate. Or an address watches the health too often: have its clients share a watch.",
     ),
     (
         "POLICY",

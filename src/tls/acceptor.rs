@@ -160,7 +160,12 @@ impl Acceptor {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let present = self.inner.material.load();
-        if present.is_same_as(&material) || material.is_older_than(&present) {
+        if material.is_older_than(&present) {
+            return Refreshed::Same;
+        }
+        if present.is_same_as(&material) {
+            // So that what was read in between is known to be old.
+            self.inner.material.store(Arc::new(material));
             return Refreshed::Same;
         }
         tracing::info!(

@@ -1,17 +1,23 @@
 //! The built program sends all of its telemetry to a collector, and its end waits
 //! for none that does not come.
 
+use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
+use face_liveness_gateway::telemetry::otlp::Settings;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point};
+use rekognition_emulator::Fault;
 use tokio::net::TcpListener;
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 use crate::certificates::{Authority, Secret};
-use crate::collector::Collector;
-use crate::metrics::{Scrape, sent};
+use crate::collector::{Collector, attributes};
+use crate::metrics::Scrape;
 use crate::program::{Started, gateway, lines_until};
 use crate::served::Served;
 use crate::support::{ONE_REGION, Running, config, emulator};
@@ -22,6 +28,48 @@ const AT_THE_END: [(&str, &str); 3] = [
     ("OTEL_BLRP_SCHEDULE_DELAY", "3600000"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "3600000"),
 ];
+
+/// What was sent of a metric, by the value of one of its attributes.
+fn sent(collector: &Collector, name: &str, label: &str) -> BTreeMap<String, f64> {
+    let metrics = collector.metrics();
+    let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
+    let group = |point: &[KeyValue]| attributes(point).remove(label).unwrap();
+    let number = |point: &NumberDataPoint| match point.value.unwrap() {
+        number_data_point::Value::AsInt(value) => value as f64,
+        number_data_point::Value::AsDouble(value) => value,
+    };
+    let numbers = |points: &[NumberDataPoint]| {
+        let points = points.iter();
+        points
+            .map(|point| (group(&point.attributes), number(point)))
+            .collect()
+    };
+    match metric.data.as_ref().unwrap() {
+        Data::Sum(sum) => numbers(&sum.data_points),
+        Data::Gauge(gauge) => numbers(&gauge.data_points),
+        Data::Histogram(histogram) => {
+            let points = histogram.data_points.iter();
+            points
+                .map(|point| (group(&point.attributes), point.count as f64))
+                .collect()
+        }
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// Asserts that what was sent of a metric, by the value of an attribute, is what was
+/// scraped, of the series with these labels.
+fn assert_same(collector: &Collector, scrape: &Scrape, metric: [&str; 3], labels: &[&str]) {
+    let [sent_as, scraped_as, attribute] = metric;
+    let sent = sent(collector, sent_as, attribute);
+    assert!(!sent.is_empty(), "{sent_as}");
+    for (value, number) in sent {
+        let label = format!("{}=\"{value}\"", attribute.replace('.', "_"));
+        let labels = [labels, &[&*label]].concat();
+        let scraped = scrape.value(scraped_as, &labels);
+        assert_eq!(scraped, number, "{sent_as} {label}");
+    }
+}
 
 async fn end(mut served: Served) -> Served {
     // The collector runs in this runtime.
@@ -64,41 +112,25 @@ async fn all_signals_are_sent_at_the_same_time_when_the_program_ends() {
     );
     assert_eq!(collector.spans().len(), 6);
     assert!(!collector.log_records().is_empty());
-    for (sent_as, scraped_as, attribute) in [
-        (
-            "face_liveness.sessions",
-            "face_liveness_sessions_total",
-            "region",
-        ),
-        (
-            "rpc.server.call.duration",
-            "rpc_server_call_duration_seconds_count",
-            "rpc.response.status_code",
-        ),
-        (
-            "face_liveness.telemetry.lost",
-            "face_liveness_telemetry_lost_total",
-            "kind",
-        ),
-    ] {
-        let sent = sent(&collector, sent_as, attribute);
-        assert!(!sent.is_empty(), "{sent_as}");
-        for (value, number) in sent {
-            let method = r#"rpc_method="faceliveness.v1.FaceLivenessService/CreateSession""#;
-            let label = format!("{}=\"{value}\"", attribute.replace('.', "_"));
-            let labels = [&*label, method];
-            let labels = if sent_as.starts_with("rpc") {
-                &labels[..]
-            } else {
-                &labels[..1]
-            };
-            assert_eq!(
-                scrape.value(scraped_as, labels),
-                number,
-                "{sent_as} {label}"
-            );
-        }
-    }
+    let of_regions = [
+        "face_liveness.sessions",
+        "face_liveness_sessions_total",
+        "region",
+    ];
+    assert_same(&collector, &scrape, of_regions, &[]);
+    let of_calls = [
+        "rpc.server.call.duration",
+        "rpc_server_call_duration_seconds_count",
+        "rpc.response.status_code",
+    ];
+    let method = r#"rpc_method="faceliveness.v1.FaceLivenessService/CreateSession""#;
+    assert_same(&collector, &scrape, of_calls, &[method]);
+    let of_losses = [
+        "face_liveness.telemetry.lost",
+        "face_liveness_telemetry_lost_total",
+        "kind",
+    ];
+    assert_same(&collector, &scrape, of_losses, &[]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -206,4 +238,83 @@ async fn dev_sends_its_telemetry_too() {
     assert_eq!(ended.await.unwrap().code(), Some(0));
     let create = "faceliveness.v1.FaceLivenessService/CreateSession";
     assert!(collector.spans().iter().any(|span| span.name == create));
+}
+
+#[tokio::test]
+async fn a_collector_is_sent_the_numbers_that_prometheus_reads() {
+    let emulator = emulator().await;
+    let collector = Collector::start().await;
+    let endpoint = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.url());
+    let mut config = config(&emulator, ONE_REGION).await;
+    config.otlp = collector.settings(&[endpoint]);
+    let gateway = Running::start(config);
+    for _ in 0..3 {
+        let request = CreateSessionRequest::default();
+        gateway.create(request).await.unwrap();
+    }
+    emulator.set_faults([Fault::access_denied()]);
+    let request = CreateSessionRequest::default();
+    gateway.create(request).await.unwrap_err();
+    let scrape = Scrape::of(&gateway).await;
+    gateway.begin_shutdown();
+    gateway.ended().await;
+    for metric in [
+        [
+            "rpc.server.call.duration",
+            "rpc_server_call_duration_seconds_count",
+            "rpc.response.status_code",
+        ],
+        [
+            "face_liveness.refusals",
+            "face_liveness_refusals_total",
+            "reason",
+        ],
+        [
+            "face_liveness.sessions",
+            "face_liveness_sessions_total",
+            "region",
+        ],
+        [
+            "face_liveness.upstream.duration",
+            "face_liveness_upstream_duration_seconds_count",
+            "outcome",
+        ],
+        [
+            "face_liveness.quota.permits",
+            "face_liveness_quota_permits_total",
+            "caller",
+        ],
+        [
+            "face_liveness.quota.rate.configured",
+            "face_liveness_quota_rate_configured_per_second",
+            "bound",
+        ],
+    ] {
+        assert_same(&collector, &scrape, metric, &[]);
+    }
+    assert_eq!(
+        sent(&collector, "face_liveness.sessions", "region")["us-east-1"],
+        3.0
+    );
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let variables = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT".to_owned(), url)];
+    let emulator = emulator().await;
+    let mut config = config(&emulator, ONE_REGION).await;
+    config.otlp = Settings::read(&variables.into(), &mut Vec::new());
+    let gateway = Running::start(config);
+    let request = CreateSessionRequest::default();
+    gateway.create(request).await.unwrap();
+    assert_eq!(
+        Scrape::of(&gateway)
+            .await
+            .value("face_liveness_sessions_total", &[]),
+        1.0
+    );
+    gateway.begin_shutdown();
+    assert_eq!(gateway.ended().await.forced, 0);
 }

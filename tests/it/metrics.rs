@@ -7,14 +7,9 @@ use std::time::Duration;
 
 use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_gateway::config::Identity;
-use face_liveness_gateway::telemetry::otlp::Settings;
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::{NumberDataPoint, number_data_point};
 use rekognition_emulator::{Emulator, Fault};
 use tonic::{Code, Request};
 
-use crate::collector::{Collector, attributes};
 use crate::http::get;
 use crate::raw::{GRPC, framed, post, refusal};
 use crate::support::{ONE_REGION, Running, config, emulator, until, watch_health};
@@ -382,120 +377,4 @@ async fn a_health_check_and_a_watch_count_as_calls_of_their_own() {
     {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-/// What was sent of a metric, by the value of one of its attributes.
-pub(crate) fn sent(collector: &Collector, name: &str, label: &str) -> BTreeMap<String, f64> {
-    let metrics = collector.metrics();
-    let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
-    let group = |point: &[KeyValue]| attributes(point).remove(label).unwrap();
-    let number = |point: &NumberDataPoint| match point.value.unwrap() {
-        number_data_point::Value::AsInt(value) => value as f64,
-        number_data_point::Value::AsDouble(value) => value,
-    };
-    let numbers = |points: &[NumberDataPoint]| {
-        let points = points.iter();
-        points
-            .map(|point| (group(&point.attributes), number(point)))
-            .collect()
-    };
-    match metric.data.as_ref().unwrap() {
-        Data::Sum(sum) => numbers(&sum.data_points),
-        Data::Gauge(gauge) => numbers(&gauge.data_points),
-        Data::Histogram(histogram) => {
-            let points = histogram.data_points.iter();
-            points
-                .map(|point| (group(&point.attributes), point.count as f64))
-                .collect()
-        }
-        other => panic!("{name}: {other:?}"),
-    }
-}
-
-#[tokio::test]
-async fn a_collector_is_sent_the_numbers_that_prometheus_reads() {
-    let emulator = emulator().await;
-    let collector = Collector::start().await;
-    let endpoint = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.url());
-    let mut config = config(&emulator, ONE_REGION).await;
-    config.otlp = collector.settings(&[endpoint]);
-    let gateway = Running::start(config);
-    for _ in 0..3 {
-        let request = CreateSessionRequest::default();
-        gateway.create(request).await.unwrap();
-    }
-    emulator.set_faults([Fault::access_denied()]);
-    let request = CreateSessionRequest::default();
-    gateway.create(request).await.unwrap_err();
-    let scrape = Scrape::of(&gateway).await;
-    gateway.begin_shutdown();
-    gateway.ended().await;
-    for (sent_as, scraped_as, attribute) in [
-        (
-            "rpc.server.call.duration",
-            "rpc_server_call_duration_seconds_count",
-            "rpc.response.status_code",
-        ),
-        (
-            "face_liveness.refusals",
-            "face_liveness_refusals_total",
-            "reason",
-        ),
-        (
-            "face_liveness.sessions",
-            "face_liveness_sessions_total",
-            "region",
-        ),
-        (
-            "face_liveness.upstream.duration",
-            "face_liveness_upstream_duration_seconds_count",
-            "outcome",
-        ),
-        (
-            "face_liveness.quota.permits",
-            "face_liveness_quota_permits_total",
-            "caller",
-        ),
-        (
-            "face_liveness.quota.rate.configured",
-            "face_liveness_quota_rate_configured_per_second",
-            "bound",
-        ),
-    ] {
-        let sent = sent(&collector, sent_as, attribute);
-        assert!(!sent.is_empty(), "{sent_as}");
-        for (value, number) in sent {
-            let label = format!("{}=\"{value}\"", attribute.replace('.', "_"));
-            assert_eq!(
-                scrape.value(scraped_as, &[&label]),
-                number,
-                "{sent_as} {label}"
-            );
-        }
-    }
-    assert_eq!(
-        sent(&collector, "face_liveness.sessions", "region")["us-east-1"],
-        3.0
-    );
-}
-
-#[tokio::test]
-async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", silent.local_addr().unwrap());
-    let variables = [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT".to_owned(), url)];
-    let emulator = emulator().await;
-    let mut config = config(&emulator, ONE_REGION).await;
-    config.otlp = Settings::read(&variables.into(), &mut Vec::new());
-    let gateway = Running::start(config);
-    let request = CreateSessionRequest::default();
-    gateway.create(request).await.unwrap();
-    assert_eq!(
-        Scrape::of(&gateway)
-            .await
-            .value("face_liveness_sessions_total", &[]),
-        1.0
-    );
-    gateway.begin_shutdown();
-    assert_eq!(gateway.ended().await.forced, 0);
 }

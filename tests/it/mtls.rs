@@ -7,6 +7,7 @@ use face_liveness_client::v1::CreateSessionRequest;
 use face_liveness_client::v1::face_liveness_service_client::FaceLivenessServiceClient;
 use rustls::client::Resumption;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -85,6 +86,7 @@ async fn no_call_fails_while_the_authority_of_clients_is_replaced() {
     let load = |authority: &Authority| {
         let (over, identity) = (CancellationToken::new(), authority.client(NAME));
         let (ended, tls) = (over.clone(), client(&old, Some(&identity)));
+        let (count, served) = watch::channel(0);
         let calls = tokio::spawn(async move {
             let open = crate::certificates::channel(address, tls.clone());
             let mut open = FaceLivenessServiceClient::new(open);
@@ -92,22 +94,32 @@ async fn no_call_fails_while_the_authority_of_clients_is_replaced() {
                 let request = CreateSessionRequest::default();
                 open.create_session(request).await.unwrap();
                 create(address, tls.clone()).await.unwrap();
+                count.send_modify(|served| *served += 1);
             }
         });
-        (over, calls)
+        (over, calls, served)
     };
-    let (over, before) = load(&old);
+    let more = async |served: &mut watch::Receiver<u32>| {
+        let enough = *served.borrow() + 3;
+        let calls = served.wait_for(|served| *served >= enough);
+        timeout(PATIENCE, calls).await.unwrap().unwrap();
+    };
+    let (over, before, mut served) = load(&old);
+    more(&mut served).await;
     secret.swap(&pair, &format!("{}{}", old.pem(), new.pem()));
     let newcomer = client(&old, Some(&new.client(NAME)));
     let let_in = async { while answer(address, &newcomer).await.is_err() {} };
     timeout(PATIENCE, let_in).await.unwrap();
-    let (end, after) = load(&new);
+    more(&mut served).await;
+    let (end, after, mut served) = load(&new);
+    more(&mut served).await;
     over.cancel();
     before.await.unwrap();
     secret.swap(&pair, &new.pem());
     let left = client(&old, Some(&old.client(NAME)));
     let shut_out = async { while answer(address, &left).await.is_ok() {} };
     timeout(PATIENCE, shut_out).await.unwrap();
+    more(&mut served).await;
     end.cancel();
     after.await.unwrap();
 }

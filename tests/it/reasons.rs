@@ -44,7 +44,8 @@ fn after(refusal: &Refusal) -> Option<Refusal> {
         },
         Refusal::CallerRate { .. } => Refusal::Deadline,
         Refusal::Deadline => Refusal::Overloaded,
-        Refusal::Overloaded => Refusal::Draining,
+        Refusal::Overloaded => Refusal::TooManyStreams,
+        Refusal::TooManyStreams => Refusal::Draining,
         Refusal::Draining => Refusal::Internal,
         Refusal::Internal => Refusal::Unauthenticated(Credentials::Missing {
             certificate: true,

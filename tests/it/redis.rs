@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are part of the result")]
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ::redis::AsyncCommands as _;
 use face_liveness_gateway::quota::{Flow, Limits, Share};
@@ -12,6 +12,8 @@ use face_liveness_gateway::redis::{
     Connection, DEFAULT_TIMEOUT, Records, Settings, State, Url, Windows,
 };
 use face_liveness_gateway::region::Region;
+use face_liveness_gateway::session::{Session, SessionId, Token};
+use face_liveness_gateway::upstream::ledger::{Fingerprint, Key, Outcome, Over, Record, Store};
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -295,13 +297,42 @@ async fn records_are_kept_for_their_time_under_a_digest() {
 
 #[tokio::test]
 #[ignore = "needs redis-server"]
-async fn a_record_can_take_the_place_of_another() {
+async fn a_record_takes_the_place_of_the_one_that_is_known_and_of_no_other() {
     let server = Server::start(&[]).await;
     let records = Records::new(connection(&server.url()).await, "test");
-    records.put(&[7; 32], b"one", SPAN * 60).await;
-    records.replace(&[7; 32], b"another", SPAN * 60).await;
-    let found = records.get(&[7; 32]).await;
-    assert_eq!(found.as_deref(), Some(&b"another"[..]));
+    let kept = async || records.get(&[7; 32]).await;
+    assert!(records.put(&[7; 32], b"one", SPAN * 60).await);
+    let replaced = records.replace(&[7; 32], b"other", b"two", SPAN * 60);
+    assert!(!replaced.await);
+    assert_eq!(kept().await.as_deref(), Some(&b"one"[..]));
+    let replaced = records.replace(&[7; 32], b"one", b"two", SPAN * 60);
+    assert!(replaced.await);
+    assert_eq!(kept().await.as_deref(), Some(&b"two"[..]));
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_session_takes_the_place_of_what_has_none() {
+    let server = Server::start(&[]).await;
+    let records = Records::new(connection(&server.url()).await, "test");
+    let key = Key::of(&Token::random());
+    let first_sent = SystemTime::UNIX_EPOCH + SPAN * 1_800_000_000;
+    let lost = Outcome::Unknown { first_sent };
+    let made = Outcome::Made(Session {
+        id: SessionId::parse("6f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9".to_owned()).unwrap(),
+        region: Region::parse("us-east-1").unwrap(),
+        create_time: first_sent,
+        request_id: None,
+    });
+    for (outcome, over) in [(lost, Over::Nothing), (made, Over::Unknown)] {
+        let record = Record {
+            fingerprint: Fingerprint::from_bytes([7; Fingerprint::LENGTH]),
+            outcome,
+            forget_time: first_sent + SPAN * 180,
+        };
+        Store::put(&records, key, record.clone(), SPAN * 60, over);
+        poll(async || Store::get(&records, &key).await.as_ref() == Some(&record)).await;
+    }
 }
 
 #[tokio::test]

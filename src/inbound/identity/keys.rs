@@ -81,9 +81,9 @@ struct Refetch {
 }
 
 impl Keys {
-    /// Begins with the keys that `before` had from the same place, if it did.
+    /// Begins with the keys that `before` had from the same source, if it did.
     pub(super) fn new(settings: Settings, before: Option<&Self>) -> Self {
-        let before = before.filter(|before| before.settings.source.is_at(&settings.source));
+        let before = before.filter(|before| before.settings.source == settings.source);
         let latest = before.and_then(|before| before.latest.borrow().clone());
         Self {
             settings,
@@ -119,8 +119,18 @@ impl Keys {
 
     fn present(&self) -> Option<Arc<Latest>> {
         let latest = self.latest.borrow().clone();
-        let lasting = self.settings.refresh_interval + self.settings.max_stale;
-        latest.filter(|latest| latest.read.elapsed() <= lasting)
+        latest.filter(|latest| !self.left(latest).is_zero())
+    }
+
+    /// How long they count. Two readings may take their time between one and the next.
+    fn left(&self, latest: &Latest) -> Duration {
+        let Settings {
+            refresh_interval,
+            max_stale,
+            ..
+        } = self.settings;
+        let lasting = refresh_interval + max_stale + 2 * FETCH_TIMEOUT;
+        lasting.saturating_sub(latest.read.elapsed())
     }
 
     /// Has the keys read again, by who may ask at any time.
@@ -155,66 +165,74 @@ impl Keys {
         }
     }
 
-    /// Completes when keys were read for the first time.
+    /// Completes when there are keys that count.
     pub(super) async fn known(&self) {
         let mut latest = self.latest.subscribe();
-        // The sender lives as long as this.
-        let _ = latest.wait_for(Option::is_some).await;
+        while !self.are_known() {
+            // The sender lives as long as this.
+            let _ = latest.changed().await;
+        }
     }
 
     /// Reads the keys, and again at the interval or when they are wanted, for ever.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut told = None;
         loop {
-            let read = self.read().await;
-            let pause = match &read {
-                Ok(_) => self.settings.refresh_interval,
-                Err(_) => RETRY_PAUSE.min(self.settings.refresh_interval),
+            let problem = self.read().await.err();
+            let pause = match &problem {
+                None => self.settings.refresh_interval,
+                Some(_) => RETRY_PAUSE.min(self.settings.refresh_interval),
             };
-            let problem = match read {
-                Ok(0) => Some("there is no public key for signatures among the keys of the JWT issuer: none of its tokens is accepted".to_owned()),
-                Ok(_) => None,
-                Err(problem) => Some(format!(
-                    "the keys of the JWT issuer cannot be read; those read before count for {:?} more: {problem}",
-                    self.settings.max_stale
-                )),
-            };
-            if let Some(problem) = &problem
-                && told.as_ref() != Some(problem)
+            let news = problem.map(|problem| (problem, self.are_known()));
+            if let Some((problem, _)) = &news
+                && told != news
             {
-                tracing::error!("{problem}");
+                self.tell(problem);
             }
-            told = problem;
+            told = news;
             // Either is a reason to read.
             let _ = timeout(pause, self.wanted.notified()).await;
         }
     }
 
-    /// Reads the keys, and tells how many there are.
-    async fn read(&self) -> Result<usize, String> {
+    fn tell(&self, problem: &str) {
+        match self.present() {
+            Some(latest) => tracing::error!(
+                "the keys of the JWT issuer cannot be read again, those at hand count for {:.0?} more: {problem}",
+                self.left(&latest)
+            ),
+            None => tracing::error!(
+                "there are no keys of the JWT issuer, its tokens are refused until there are: {problem}"
+            ),
+        }
+    }
+
+    async fn read(&self) -> Result<(), String> {
         let began = Instant::now();
         {
             let mut refetch = self.lock();
             refetch.under_way = true;
             refetch.began = Some(began);
         }
-        let read = timeout(FETCH_TIMEOUT, self.settings.source.read()).await;
-        let read = match read {
-            Ok(read) => read.map_err(|error| error.to_string()),
-            Err(_elapsed) => Err(format!("no answer in {FETCH_TIMEOUT:?}")),
-        };
-        self.lock().under_way = false;
+        let read = self.settings.source.read(FETCH_TIMEOUT).await;
+        // Together, or a call in between would think that the reading was another one.
+        let mut refetch = self.lock();
+        refetch.under_way = false;
         match read {
             Ok(keys) => {
-                let count = keys.len();
+                if keys.is_empty() {
+                    tracing::error!(
+                        "there is no public key for signatures among the keys of the JWT issuer: its tokens are refused"
+                    );
+                }
                 let latest = Latest { keys, read: began };
                 self.latest.send_replace(Some(Arc::new(latest)));
-                Ok(count)
+                Ok(())
             }
             Err(problem) => {
                 // Those who wait need not wait any longer.
                 self.latest.send_modify(|_| {});
-                Err(problem)
+                Err(problem.to_string())
             }
         }
     }

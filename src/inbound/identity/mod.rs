@@ -138,8 +138,9 @@ impl Identification {
             let present = self.0.present.load_full();
             let Some(judge) = present.judge() else { return };
             tokio::select! {
-                () = judge.ready() => return,
+                biased;
                 () = replaced => {}
+                () = judge.ready() => return,
             }
         }
     }

@@ -133,14 +133,14 @@ impl Judge {
         };
         match read {
             Refetched::Busy => return Err(Refusal::KeysUnavailable),
-            Refetched::NotAgain => {}
-            Refetched::Anew => match self.judge(headers, extensions) {
-                Verdict::Known(caller) => return Ok(caller),
-                Verdict::Refused(refusal) => return Err(refusal),
-                Verdict::NeedsKeys => {}
-            },
+            // A reading may have ended since the first look.
+            Refetched::NotAgain | Refetched::Anew => {}
         }
-        Err(Refusal::Unauthenticated(Credentials::NotAccepted))
+        match self.judge(headers, extensions) {
+            Verdict::Known(caller) => Ok(caller),
+            Verdict::Refused(refusal) => Err(refusal),
+            Verdict::NeedsKeys => Err(Refusal::Unauthenticated(Credentials::NotAccepted)),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::causes::Causes;
@@ -16,14 +17,14 @@ use crate::causes::Causes;
 /// ones by then.
 const RENEWED_BEFORE: Duration = Duration::from_secs(5 * 60);
 
-/// How long those are kept that do not say when they expire: files may change. Less than
-/// the quarter of an hour after which the SDK asks again.
-const KEPT_WITHOUT_EXPIRY: Duration = Duration::from_secs(10 * 60);
-
 /// The least time between two tries.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Keeps the credentials of another provider, and renews them.
+/// How long a try may take.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Keeps the credentials of another provider, and renews them, if they say when they
+/// expire. Others are asked for anew each time, because files may change.
 pub(in super::super) struct Kept<P> {
     shared: Arc<Shared<P>>,
     _renewal: AbortOnDropHandle<()>,
@@ -53,7 +54,7 @@ impl<P: ProvideCredentials + 'static> Kept<P> {
 impl<P: ProvideCredentials> Shared<P> {
     async fn current(&self) -> Result<Credentials, CredentialsError> {
         let kept = self.latest.borrow().clone();
-        match kept.filter(|kept| remaining(kept).is_none_or(|left| !left.is_zero())) {
+        match kept.filter(|kept| !remaining(kept).is_zero()) {
             Some(kept) => Ok(kept),
             None => self.load().await,
         }
@@ -61,7 +62,14 @@ impl<P: ProvideCredentials> Shared<P> {
 
     async fn load(&self) -> Result<Credentials, CredentialsError> {
         let loaded = self.provider.provide_credentials().await?;
-        self.latest.send_replace(Some(loaded.clone()));
+        self.latest.send_if_modified(|latest| {
+            let kept = latest.as_ref().and_then(Credentials::expiry);
+            let lasts_longer = loaded.expiry() > kept;
+            if lasts_longer {
+                *latest = Some(loaded.clone());
+            }
+            lasts_longer
+        });
         Ok(loaded)
     }
 
@@ -74,28 +82,38 @@ impl<P: ProvideCredentials> Shared<P> {
                 Err(_closed) => return,
             };
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.load().await {
-                tracing::warn!(
-                    "cannot renew the credentials for AWS, those at hand stay in use until they expire: {}",
-                    Causes(&error)
-                );
-            }
+            let problem = match timeout(RENEWAL_TIMEOUT, self.load()).await {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => Causes(&error).to_string(),
+                Err(_elapsed) => format!("no answer in {RENEWAL_TIMEOUT:?}"),
+            };
+            let left = latest.borrow().as_ref().map(remaining);
+            tracing::warn!(
+                "cannot renew the credentials for AWS, those at hand last for {:.0?} more: {problem}",
+                left.unwrap_or_default()
+            );
         }
     }
 }
 
-/// How long the credentials are good; for ever if they do not say.
-fn remaining(credentials: &Credentials) -> Option<Duration> {
-    let left = credentials.expiry()?.duration_since(SystemTime::now());
-    Some(left.unwrap_or_default())
+/// How long the credentials are good.
+fn remaining(credentials: &Credentials) -> Duration {
+    let expiry = credentials.expiry();
+    let left = expiry.and_then(|expiry| expiry.duration_since(SystemTime::now()).ok());
+    left.unwrap_or_default()
 }
 
 /// Until they are to be renewed, or a try to do so repeated.
 fn pause(credentials: &Credentials) -> Duration {
-    let pause = remaining(credentials).map_or(KEPT_WITHOUT_EXPIRY, |left| {
-        left.saturating_sub(RENEWED_BEFORE).max(left / 2)
-    });
-    pause.max(LEAST_PAUSE)
+    let left = remaining(credentials);
+    let pause = left.saturating_sub(RENEWED_BEFORE).max(left / 2);
+    // Who needs credentials that have expired asks itself.
+    let least = if left.is_zero() {
+        RENEWED_BEFORE
+    } else {
+        LEAST_PAUSE
+    };
+    pause.max(least)
 }
 
 impl<P: ProvideCredentials> ProvideCredentials for Kept<P> {
@@ -199,14 +217,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_say_when_it_expires_is_looked_at_again() {
+    async fn what_does_not_say_when_it_expires_is_asked_for_each_time() {
         let slow = Slow::new(None);
         slow.may.add_permits(10);
         let kept = Kept::new(slow.clone());
+        for expected in ["0", "1"] {
+            let credentials = kept.provide_credentials().await.unwrap();
+            assert_eq!(credentials.access_key_id(), expected);
+        }
+        tokio::time::sleep(2 * HOUR).await;
+        assert_eq!(slow.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_hangs_is_asked_again() {
+        let slow = Slow::new(Some(HOUR));
+        let kept = Kept::new(slow.clone());
         kept.provide_credentials().await.unwrap();
-        let began = Instant::now();
         asked_for(&slow, 3).await;
-        assert!(began.elapsed() >= 2 * KEPT_WITHOUT_EXPIRY);
     }
 
     #[tokio::test(start_paused = true)]

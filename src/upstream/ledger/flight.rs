@@ -66,12 +66,8 @@ struct Underway {
 impl Underway {
     fn made(&mut self, session: Session) {
         self.answered = true;
-        self.remember(Outcome::Made(session), Over::Unknown);
-    }
-
-    fn remember(&self, outcome: Outcome, over: Over) {
-        let over = if self.resumes { Over::Anything } else { over };
-        self.ledger.remember(self.inquiry, outcome, over);
+        let outcome = Outcome::Made(session);
+        self.ledger.remember(self.inquiry, outcome, Over::Unknown);
     }
 }
 
@@ -80,7 +76,13 @@ impl Drop for Underway {
         if !self.answered
             && let Some(first_sent) = self.first_sent.uncertain()
         {
-            self.remember(Outcome::Unknown { first_sent }, Over::Nothing);
+            let outcome = Outcome::Unknown { first_sent };
+            let over = if self.resumes {
+                Over::Unknown
+            } else {
+                Over::Nothing
+            };
+            self.ledger.remember(self.inquiry, outcome, over);
         }
     }
 }

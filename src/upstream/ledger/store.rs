@@ -28,10 +28,8 @@ pub trait Store: fmt::Debug + Send + Sync {
 pub enum Over {
     /// Nothing: what another replica wrote first is what counts.
     Nothing,
-    /// What another replica does not know the end of: this one does.
+    /// What has no session yet.
     Unknown,
-    /// Whatever is there: the record was known, and this is what became of it.
-    Anything,
 }
 
 /// What the ledger knows an intent by: the SHA-256 of the upstream token, so

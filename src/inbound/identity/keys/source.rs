@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -16,6 +17,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::causes::Causes;
@@ -75,7 +77,9 @@ impl Key {
 pub(super) type KeySet = HashMap<Option<String>, Key>;
 
 impl Source {
-    pub(super) async fn read(&self) -> Result<KeySet, Error> {
+    /// Reads them, from a URL within that time. A file is waited for: who gave up on one
+    /// that hangs and began anew would use up the threads.
+    pub(super) async fn read(&self, limit: Duration) -> Result<KeySet, Error> {
         match self {
             Self::File(path) => {
                 let path = path.clone();
@@ -84,18 +88,12 @@ impl Source {
             }
             Self::Url(url, trusted) => {
                 let failed = |error: String| Error::Url(url.clone(), error);
-                let body = fetch(url, trusted.as_ref()).await.map_err(failed)?;
+                let fetched = timeout(limit, fetch(url, trusted.as_ref())).await;
+                let body = fetched
+                    .map_err(|_elapsed| failed(format!("no answer in {limit:?}")))?
+                    .map_err(failed)?;
                 parse(&body).map_err(|error| Error::NotKeys(url.to_string(), error))
             }
-        }
-    }
-
-    /// Whether keys from the other came from the same place.
-    pub(super) fn is_at(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::File(path), Self::File(other)) => path == other,
-            (Self::Url(url, _), Self::Url(other, _)) => url == other,
-            _ => false,
         }
     }
 

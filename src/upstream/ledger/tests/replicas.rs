@@ -26,8 +26,8 @@ impl Store for Shelf {
         let present = kept.get(key.as_bytes()).map(|(record, _)| &record.outcome);
         let fits = match present {
             None => true,
-            Some(Outcome::Made(_)) => over == Over::Anything,
-            Some(Outcome::Unknown { .. }) => over != Over::Nothing,
+            Some(Outcome::Made(_)) => false,
+            Some(Outcome::Unknown { .. }) => over == Over::Unknown,
         };
         if fits {
             kept.insert(*key.as_bytes(), (record, ttl));
@@ -91,6 +91,21 @@ async fn a_session_that_one_replica_knows_counts_more_than_one_that_another_lost
         (answered.unwrap().session, true)
     );
     assert_eq!((here.calls(), there.calls(), elsewhere.calls()), (1, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_that_took_up_the_same_lost_call_and_lost_it_again_count_more() {
+    let shelf = Arc::new(Shelf::default());
+    let first = shelf.replica(lost_first);
+    let [here, there, elsewhere] = [made; 3].map(|script| shelf.replica(script));
+    first.call(intent("t")).await.unwrap_err();
+    let mut left = Box::pin(here.call(intent("t")));
+    assert!(poll!(&mut left).is_pending());
+    let answered = there.call(intent("t")).await.unwrap();
+    drop(left);
+    let repeat = elsewhere.call(intent("t")).await.unwrap();
+    assert_eq!((repeat.session, repeat.replayed), (answered.session, true));
+    assert_eq!(elsewhere.calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
