@@ -102,6 +102,8 @@ fn late() -> Result<Response<Body>, Infallible> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http_body_util::Full;
     use tonic::{Code, Status};
     use tower::ServiceExt as _;
 
@@ -114,9 +116,14 @@ mod tests {
         if let Some(places) = places {
             request.extensions_mut().insert(places.clone());
         }
-        let service = tower::service_fn(async |_: Request<()>| Ok(Response::new(Body::empty())));
+        let service = tower::service_fn(async |_: Request<()>| Ok(unended()));
         let service = StreamLimitLayer.layer(service);
         service.oneshot(request).await.unwrap()
+    }
+
+    /// An answer that goes on.
+    fn unended() -> Response<Body> {
+        Response::new(Body::new(Full::<Bytes>::from("more")))
     }
 
     fn code(answer: &Response<Body>) -> Option<Code> {
