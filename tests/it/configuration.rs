@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use face_liveness_gateway::caller::Caller;
 use face_liveness_gateway::config::{self, Config, Effective, Flags, Mistakes, Variables};
 
 use crate::support::file;
@@ -265,6 +266,16 @@ async fn a_variable_holds_a_list_and_what_is_printed_holds_the_callers_without_k
     let told = mistakes(Flags::default(), &[], Some(&printed)).await;
     let key = "FILE: callers[0].policy.defaults.kms_key: ";
     assert!(told.len() == 1 && told[0].starts_with(key), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_table_of_callers_may_be_named_for_one() {
+    for name in ["caller", "callers"] {
+        let toml = format!("region = 'us-east-1'\n[[{name}]]\nid = 'shop'\nweight = 3");
+        let (config, _) = load(Flags::default(), &[], Some(&toml)).await.unwrap();
+        let shop = Caller::named("shop").unwrap();
+        assert_eq!(config.callers.rule(&shop).weight.get(), 3, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ impl Keys {
         lasting.saturating_sub(latest.read.elapsed())
     }
 
-    /// Has the keys read again, by who may ask at any time.
+    /// Has the keys read again at once, for an operator.
     pub(super) fn read_again(&self) {
         self.wanted.notify_one();
     }

@@ -91,7 +91,7 @@ struct Present {
 enum Proof {
     NotAsked,
     Believed,
-    Wanted(Judge),
+    Wanted(Box<Judge>),
 }
 
 impl Identification {
@@ -207,7 +207,7 @@ impl Proof {
         match identity {
             Identity::Anonymous => Self::NotAsked,
             Identity::Believed => Self::Believed,
-            Identity::Proven(proofs) => Self::Wanted(Judge::new(*proofs, before)),
+            Identity::Proven(proofs) => Self::Wanted(Box::new(Judge::new(*proofs, before))),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Peers that misbehave: each is tried against a gateway in a process of its own,
 //! whose memory is watched, while another caller calls all the time and is served.
 
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
 mod age;
 mod bounds;
 mod caller;
