@@ -134,8 +134,7 @@ impl Layers {
 
     /// The values of a file alone, whose text is at hand.
     pub(crate) fn of_text(text: &str, mistakes: &mut Vec<Mistake>) -> Self {
-        let read = toml::from_str(text).map_err(|error| error.to_string());
-        let values = read.unwrap_or_else(|problem| {
+        let values = parsed(text).unwrap_or_else(|problem| {
             let place = "text".to_owned();
             mistakes.push(Mistake { place, problem });
             Dict::new()
@@ -320,7 +319,20 @@ fn from_file(path: &Path) -> Result<Dict, String> {
     let text = files::read(path, MAX_FILE)
         .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    toml::from_str(&text).map_err(|error| format!("{} is not TOML: {error}", path.display()))
+    parsed(&text).map_err(|problem| format!("{} {problem}", path.display()))
+}
+
+fn parsed(text: &str) -> Result<Dict, String> {
+    let mut values: Dict = toml::from_str(text).map_err(|error| format!("is not TOML: {error}"))?;
+    // The table of one caller may be called so.
+    if let Some(callers) = values.remove("caller")
+        && values.insert("callers".to_owned(), callers).is_some()
+    {
+        return Err(
+            "has [[caller]] and [[callers]], which are one list: use one of the names".to_owned(),
+        );
+    }
+    Ok(values)
 }
 
 fn from_variables(variables: &Variables, mistakes: &mut Vec<Mistake>) -> Dict {

@@ -76,7 +76,6 @@ pub(crate) struct Settings {
     pub(crate) telemetry: TelemetrySettings,
     pub(crate) default_caller: DefaultCallerSettings,
     pub(crate) regions: Vec<RegionSettings>,
-    #[serde(alias = "caller")]
     pub(crate) callers: Vec<CallerSettings>,
     pub(crate) tokens: Vec<TokenSettings>,
 }

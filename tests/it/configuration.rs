@@ -276,6 +276,9 @@ async fn a_table_of_callers_may_be_named_for_one() {
         let shop = Caller::named("shop").unwrap();
         assert_eq!(config.callers.rule(&shop).weight.get(), 3, "{name}");
     }
+    let both = "[[caller]]\nid = 'shop'\n[[callers]]\nid = 'pay'";
+    let told = mistakes(Flags::default(), &[], Some(both)).await;
+    assert!(told[0].contains("[[caller]] and [[callers]]"), "{told:?}");
 }
 
 #[tokio::test]
