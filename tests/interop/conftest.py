@@ -14,6 +14,8 @@ from programs import Emulator, Gateway, signing
 def pytest_configure(config):
     # Terminated, too, the suite takes its programs with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # In the background of a shell it ignores interrupts, and so would the programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Tally(), "tally")
 
 

@@ -100,7 +100,7 @@ def test_an_interrupt_cancels_the_call_in_the_gateway_too(
     # Java's ends as one that a signal has ended.
     assert waiting.wait() in (1, 128 + signal.SIGINT)
     assert json.loads(waiting.stdout)["code"] == "CANCELLED"
-    # Only now, or the call might be answered before it is cancelled.
+    # Not before, or the call might be answered.
     emulator.work_again()
     # The place in flight is free again.
     eventually(lambda: _serves(gateway), lambda: gateway.stderr)
