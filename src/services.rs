@@ -11,6 +11,7 @@ use tonic::service::{LayerExt as _, Routes, RoutesBuilder};
 use tonic_reflection::server::{Builder, Error};
 use tower::Service;
 
+use crate::gateway::MAX_MESSAGE_BYTES;
 use crate::inbound::{EndOnDrainLayer, IdentityLayer, Methods, StreamLimitLayer};
 
 /// A gRPC service as tonic's router takes it.
@@ -79,7 +80,9 @@ impl Services {
         self.descriptors
             .push(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
         let v1 = self.reflection().build_v1()?;
+        let v1 = v1.max_decoding_message_size(MAX_MESSAGE_BYTES);
         let v1alpha = self.reflection().build_v1alpha()?;
+        let v1alpha = v1alpha.max_decoding_message_size(MAX_MESSAGE_BYTES);
         let (routes, until, limit) = (&mut self.routes, until_drain, StreamLimitLayer);
         match guard {
             None => {

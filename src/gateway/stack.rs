@@ -96,7 +96,8 @@ impl Stack {
         let service = FaceLiveness::new(upstream, self.regions.clone());
         let sessions = sessions(service, self.guards.clone());
         let until_drain = EndOnDrainLayer::new(self.drain.clone());
-        let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()));
+        let health = HealthServer::new(HealthService::from_health_reporter(self.health.reporter()))
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let services = Services::new().add(sessions, FILE_DESCRIPTOR_SET).add(
             until_drain.named_layer(StreamLimitLayer.named_layer(health)),
             tonic_health::pb::FILE_DESCRIPTOR_SET,

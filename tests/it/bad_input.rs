@@ -62,6 +62,27 @@ async fn a_message_above_the_limit_is_refused_before_it_is_read() {
 }
 
 #[tokio::test]
+async fn nor_is_it_read_by_services_that_ask_for_no_proof() {
+    let gateway = Running::over(&emulator().await).await;
+    let large = 64 * 1024 + 1;
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ] {
+        let body = framed(large, &vec![0; 64 * 1024 + 1]);
+        let answer = post(&gateway, path, &[GRPC], body).await;
+        let told = Status::from_header_map(answer.headers());
+        let trailers = answer.into_body().collect().await.unwrap();
+        let told = told.or_else(|| Status::from_header_map(trailers.trailers()?));
+        let told = told.unwrap();
+        assert!(told.message().contains("65536"), "{path}: {told:?}");
+        assert_ne!(told.code(), Code::Ok, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_truncated_frame_and_no_message_at_all_are_invalid() {
     let gateway = Running::over(&emulator().await).await;
     assert_invalid(&refusal(&gateway, &[], framed(100, &[0; 10])).await, "");
