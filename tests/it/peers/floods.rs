@@ -163,8 +163,11 @@ async fn a_flood_of_empty_pieces_of_a_message_ends_the_connection() {
     let mut gateway = Besieged::start("").await;
     let mut peer = Peer::connect(gateway.address).await;
     peer.send(&begin(1)).await.unwrap();
-    peer.flood(&frame(DATA, 0, 1, &[]), FLOOD).await;
+    // More than all buffers on the way hold.
+    let most = 100 * FLOOD;
+    let sent = peer.flood(&frame(DATA, 0, 1, &[]), most).await;
     gateway.until_closed("flood", 1).await;
+    assert!(sent < most, "{sent}");
     gateway.until_alone().await;
     gateway.stands().await;
 }

@@ -70,13 +70,15 @@ async fn within_the_tls_handshake() {
 
 #[tokio::test]
 async fn while_the_call_waits_for_the_quota() {
-    let toml = "quota = { creates_per_second = 20, concurrent_sessions = 'off' }";
+    let toml = "quota = { creates_per_second = 60, concurrent_sessions = 'off' }";
     let mut gateway = Besieged::configured(toml, plaintext).await;
     let mut peers = Vec::new();
     for _ in 0..MANY {
         let mut peer = Peer::connect(gateway.address).await;
-        let call = [begin(1), finish(1)].concat();
-        peer.send(&call).await.unwrap();
+        for stream in [1, 3, 5, 7] {
+            let call = [begin(stream), finish(stream)].concat();
+            peer.send(&call).await.unwrap();
+        }
         peers.push(peer);
     }
     let queue = "face_liveness_quota_queue_depth";
