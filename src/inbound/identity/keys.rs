@@ -47,16 +47,9 @@ pub(super) enum Lookup {
     NoKeys,
 }
 
-/// What became of the wish to have the keys read again.
+/// So many calls wait for a reading already that there is no room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Refetched {
-    /// They were, and it is worth looking again.
-    Anew,
-    /// They were read a moment ago, or cannot be read.
-    NotAgain,
-    /// So many wait for it already that there is no room.
-    Busy,
-}
+pub(super) struct Busy;
 
 /// The keys, as they were last read.
 pub(super) struct Keys {
@@ -139,11 +132,10 @@ impl Keys {
     }
 
     /// Has the keys read again for an unknown id, unless that happened a moment
-    /// ago, and waits for it.
-    pub(super) async fn refetched(&self) -> Refetched {
-        let Ok(_place) = self.waiting.try_acquire() else {
-            return Refetched::Busy;
-        };
+    /// ago, and waits for it. It is worth looking again then in either case: a reading
+    /// may have ended since the first look.
+    pub(super) async fn refetched(&self) -> Result<(), Busy> {
+        let _place = self.waiting.try_acquire().map_err(|_| Busy)?;
         let mut latest = self.latest.subscribe();
         {
             let mut refetch = self.lock();
@@ -151,7 +143,7 @@ impl Keys {
                 .began
                 .is_some_and(|began| began.elapsed() < REFETCH_PAUSE);
             if !refetch.under_way && recent {
-                return Refetched::NotAgain;
+                return Ok(());
             }
             if !refetch.under_way {
                 refetch.under_way = true;
@@ -159,10 +151,8 @@ impl Keys {
             }
         }
         // A reading that was begun may have been waiting for its turn.
-        match timeout(2 * FETCH_TIMEOUT, latest.changed()).await {
-            Ok(Ok(())) => Refetched::Anew,
-            _ => Refetched::NotAgain,
-        }
+        let _ = timeout(2 * FETCH_TIMEOUT, latest.changed()).await;
+        Ok(())
     }
 
     /// Completes when there are keys that count.

@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::jwt::{self, Rejected, Verifier};
-use super::keys::{Keys, Refetched};
+use super::keys::{Busy, Keys};
 use super::{Peer, Tokens};
 use crate::caller::Caller;
 use crate::refusal::{Credentials, Refusal};
@@ -127,14 +127,9 @@ impl Judge {
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<Caller, Refusal> {
-        let read = match &self.jwt {
-            Some(jwt) => jwt.keys().refetched().await,
-            None => Refetched::NotAgain,
-        };
-        match read {
-            Refetched::Busy => return Err(Refusal::KeysUnavailable),
-            // A reading may have ended since the first look.
-            Refetched::NotAgain | Refetched::Anew => {}
+        if let Some(jwt) = &self.jwt {
+            let read = jwt.keys().refetched().await;
+            read.map_err(|Busy| Refusal::KeysUnavailable)?;
         }
         match self.judge(headers, extensions) {
             Verdict::Known(caller) => Ok(caller),

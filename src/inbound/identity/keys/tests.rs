@@ -46,13 +46,15 @@ async fn an_unknown_id_has_the_keys_read_again_but_not_often() {
     let (file, keys) = followed(&["a"]).await;
     assert!(knows(&keys, "a") && !knows(&keys, "b"));
     write(&file, &set(&["b"]));
-    let again = keys.refetched().await;
-    assert_eq!(again, Refetched::NotAgain, "it was read a moment ago");
+    keys.refetched().await.unwrap();
+    assert!(!knows(&keys, "b"), "it was read a moment ago");
     tokio::time::advance(REFETCH_PAUSE).await;
     let both = tokio::join!(keys.refetched(), keys.refetched());
-    assert_eq!(both, (Refetched::Anew, Refetched::Anew), "one reading");
+    assert_eq!(both, (Ok(()), Ok(())));
     assert!(knows(&keys, "b") && !knows(&keys, "a"));
-    assert_eq!(keys.refetched().await, Refetched::NotAgain);
+    write(&file, &set(&["a"]));
+    keys.refetched().await.unwrap();
+    assert!(!knows(&keys, "a"), "nor is it again at once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,16 +65,15 @@ async fn however_many_ids_are_made_up_few_wait_and_one_reading_serves_all() {
     let calls = (0..MOST_WAITING + 100).map(|_| keys.refetched());
     let answers = futures_util::future::join_all(calls).await;
     let of = |wanted| answers.iter().filter(|answer| **answer == wanted).count();
-    assert_eq!(
-        (of(Refetched::Anew), of(Refetched::Busy)),
-        (MOST_WAITING, 100)
-    );
+    assert_eq!((of(Ok(())), of(Err(Busy))), (MOST_WAITING, 100));
     assert!(readings.has_changed().unwrap());
     assert_eq!(keys.lock().began, Some(Instant::now()));
     // The next ones wait for nothing.
+    let began = keys.lock().began;
     for _ in 0..1000 {
-        assert_eq!(keys.refetched().await, Refetched::NotAgain);
+        keys.refetched().await.unwrap();
     }
+    assert_eq!(keys.lock().began, began);
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,7 +81,7 @@ async fn what_is_no_key_set_keeps_the_old_one_and_is_tried_again() {
     let (file, keys) = followed(&["a"]).await;
     write(&file, "{}");
     tokio::time::advance(REFETCH_PAUSE).await;
-    assert_eq!(keys.refetched().await, Refetched::Anew);
+    keys.refetched().await.unwrap();
     assert!(knows(&keys, "a"));
     write(&file, &set(&["b"]));
     read(&keys, 1).await;
