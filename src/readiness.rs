@@ -119,7 +119,7 @@ impl Readiness {
         let reason = if ready {
             "the JWT issuer's keys were read"
         } else {
-            "there are no keys of the JWT issuer: its tokens are refused for now; the log has the details"
+            "there are no keys of the JWT issuer: its tokens are refused until they are read; check auth.jwt.jwks, the log has the details"
         };
         Some(Check {
             name: "jwt_keys".to_owned(),

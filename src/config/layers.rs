@@ -6,8 +6,7 @@
 //! brings up the next one (or the value beneath it).
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
@@ -15,11 +14,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::flags::Flags;
 use super::settings::Settings;
-use super::{Mistake, Variables};
-use crate::files;
-
-/// The largest file that is read, in bytes: some ten thousand callers.
-const MAX_FILE: u64 = 8 * 1024 * 1024;
+use super::{Mistake, Variables, file};
 
 /// What the variables of the gateway begin with.
 pub const VARIABLE_PREFIX: &str = "FACE_LIVENESS_";
@@ -113,8 +108,8 @@ impl Layers {
             },
         ];
         let mut incomplete = false;
-        if let Some((path, place)) = file_named(flags, variables) {
-            match from_file(&path) {
+        if let Some((path, place)) = file::named(flags, variables) {
+            match file::read(&path) {
                 Ok(values) => layers.push(Layer {
                     source: Source::File(path),
                     values,
@@ -134,7 +129,7 @@ impl Layers {
 
     /// The values of a file alone, whose text is at hand.
     pub(crate) fn of_text(text: &str, mistakes: &mut Vec<Mistake>) -> Self {
-        let values = parsed(text).unwrap_or_else(|problem| {
+        let values = file::parse(text).unwrap_or_else(|problem| {
             let place = "text".to_owned();
             mistakes.push(Mistake { place, problem });
             Dict::new()
@@ -277,16 +272,6 @@ fn remove_below(value: &mut Value, path: &[String]) -> bool {
     }
 }
 
-/// The file, and who named it.
-fn file_named(flags: &Flags, variables: &Variables) -> Option<(PathBuf, String)> {
-    let name = variable("config");
-    let by_flag = flags
-        .config
-        .clone()
-        .map(|path| (path, "--config".to_owned()));
-    by_flag.or_else(|| variables.get(&name).map(|path| (PathBuf::from(path), name)))
-}
-
 /// The settings that AWS's own variables stand for, the weakest of all. Platforms
 /// set `AWS_REGION` unasked, so it does not compete with a list of regions.
 fn of_aws(variables: &Variables, names_regions: bool) -> Vec<Layer> {
@@ -313,26 +298,6 @@ fn as_dict(flags: &Flags) -> Dict {
         Ok(Value::Dict(_, values)) => values,
         _ => Dict::new(),
     }
-}
-
-fn from_file(path: &Path) -> Result<Dict, String> {
-    let text = files::read(path, MAX_FILE)
-        .and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    parsed(&text).map_err(|problem| format!("{} {problem}", path.display()))
-}
-
-fn parsed(text: &str) -> Result<Dict, String> {
-    let mut values: Dict = toml::from_str(text).map_err(|error| format!("is not TOML: {error}"))?;
-    // The table of one caller may be called so.
-    if let Some(callers) = values.remove("caller")
-        && values.insert("callers".to_owned(), callers).is_some()
-    {
-        return Err(
-            "has [[caller]] and [[callers]], which are one list: use one of the names".to_owned(),
-        );
-    }
-    Ok(values)
 }
 
 fn from_variables(variables: &Variables, mistakes: &mut Vec<Mistake>) -> Dict {

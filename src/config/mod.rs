@@ -5,6 +5,7 @@ mod auth;
 mod bounds;
 mod callers;
 mod check;
+mod file;
 mod flags;
 mod layers;
 mod policy;

@@ -109,7 +109,9 @@ impl ledger::Store for Records {
         let Some(bytes) = encode(&record) else { return };
         self.write(|records| async move {
             match over {
-                Over::Nothing => drop(records.put(key.as_bytes(), &bytes, ttl).await),
+                Over::Nothing => {
+                    records.put(key.as_bytes(), &bytes, ttl).await;
+                }
                 Over::Unknown => records.put_over_unknown(&key, &bytes, ttl).await,
             }
         });
