@@ -219,6 +219,18 @@ impl Besieged {
     }
 }
 
+/// What the gateway said last tells why a test failed.
+impl Drop for Besieged {
+    fn drop(&mut self) {
+        if thread::panicking()
+            && let Ok(log) = self.log.lock()
+        {
+            let lines: Vec<_> = log.lines().rev().take(40).collect();
+            lines.iter().rev().for_each(|line| println!("{line}"));
+        }
+    }
+}
+
 /// The program, as soon as it is ready, and its log, which is read all the time.
 async fn serve(emulator: &Emulator, toml: &str) -> (Started, Arc<Mutex<String>>) {
     let toml = file(toml);
